@@ -1,0 +1,62 @@
+/*
+ * System calls that finish what they began, and opens that cannot be led astray. Any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/*
+ * Read or write until n bytes are done, through short transfers and EINTR.
+ * Reads stop early at the end of the file; *ret_n says how far they got (also on an error).
+ * Return 0 or a negative errno; a write of 0 bytes is -EIO. ret_n may be NULL: then a read that
+ * ends early is -ENODATA.
+ */
+int io_read(int fd, void *buf, size_t n, size_t *ret_n);
+int io_write(int fd, const void *buf, size_t n);
+int io_pread(int fd, void *buf, size_t n, uint64_t offset, size_t *ret_n);
+int io_pwrite(int fd, const void *buf, size_t n, uint64_t offset);
+
+/*
+ * Open `name` in the directory dirfd and nowhere else: one component, no symlink, no magic link, no
+ * other mount. O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY are added.
+ * Returns a descriptor or a negative errno (-ELOOP a symlink, -EXDEV it leads away, -EINVAL a name
+ * with a slash). Source: openat2(2).
+ */
+int io_open_beneath(int dirfd, const char *name, int flags, mode_t mode);
+
+/*
+ * Open an existing regular file with exactly one link, without ever opening anything else: the name
+ * is held by O_PATH and looked at first. flags: O_RDONLY, O_WRONLY or O_RDWR, | O_DIRECT.
+ * Returns a descriptor or a negative errno: -EMEDIUMTYPE where it is no regular file, -EMLINK where
+ * it has several links.
+ */
+int io_open_regular(int dirfd, const char *name, int flags);
+
+/* Which file this is, whatever it is called. A device number is no part: it changes over a reboot.
+ * btime_ns is 0 where the file system keeps none. Source: statx(2), STATX_BTIME. */
+struct io_identity {
+    uint64_t ino;
+    uint64_t btime_ns;
+};
+
+int io_identify(int fd, struct io_identity *ret);
+/* The same by name, not following a symlink and not opening. ret_st may be NULL. */
+int io_identify_at(int dirfd, const char *name, struct io_identity *ret, struct stat *ret_st);
+bool io_same(const struct io_identity *a, const struct io_identity *b);
+
+/* fsync of a directory's descriptor, or of the file. 0 or a negative errno. */
+int io_sync(int fd);
+
+/*
+ * One datagram over a SOCK_SEQPACKET socket, with at most one descriptor (-1: none).
+ * io_send: 0 or a negative errno, -EAGAIN when the socket is full. MSG_NOSIGNAL.
+ * io_receive: *ret_n bytes, 0 at the end of the stream; -EMSGSIZE for one longer than cap;
+ * *ret_fd is -1 or a descriptor that now is the caller's, close-on-exec.
+ */
+int io_send(int sock, const void *msg, size_t n, int fd);
+int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd);
+
+uint64_t io_now_ns(void); /* CLOCK_MONOTONIC */

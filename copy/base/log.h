@@ -1,0 +1,15 @@
+/*
+ * One event, one line. To stderr with a `<N>` priority that the journal understands, or to syslog
+ * when the daemon has left its terminal. Every line is escaped (text_escape). Any thread.
+ * Source: sd-daemon(3) for the priorities.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <syslog.h>
+
+/* ident: static. to_syslog: false is stderr. Once, before any other thread is started. */
+void log_init(const char *ident, bool to_syslog);
+
+/* priority: LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO or LOG_DEBUG. No newline at the end. */
+void log_say(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,118 @@
+/*
+ * What the catalogue keeps: plain data, one struct a kind of record. Strings are NUL-terminated.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uuid/uuid.h>
+
+#include "copy/base/err.h"
+#include "copy/base/io.h"
+#include "copy/base/text.h"
+
+/* The numbers are on disk: append, never renumber. */
+enum volume_status {
+    VOLUME_AVAILABLE,
+    VOLUME_IN_USE,
+    VOLUME_MIGRATING,
+    VOLUME_MOVED,
+    VOLUME_ERROR,
+    VOLUME_STATUS_N
+};
+
+enum result { /* of a volume's last migration */
+    RESULT_NULL,
+    RESULT_SUCCESS,
+    RESULT_ERROR,
+    RESULT_ABORTED,
+    RESULT_N
+};
+
+extern const char *const volume_status_names[VOLUME_STATUS_N]; /* "available" ... */
+extern const char *const result_names[RESULT_N];               /* "null" ... */
+
+/* What a job did, in bytes of the volume; shown in `migrate/stat` and kept in the history. */
+struct job_stat {
+    uint64_t queued_at_s, started_at_s, ended_at_s; /* unix time; 0: not yet */
+    uint64_t total_bytes;                           /* the volume's size */
+    uint64_t done_bytes;                            /* settled at the destination */
+    uint64_t copied_bytes, zero_bytes, hole_bytes, skipped_bytes, verified_bytes;
+    uint64_t checkpoint_bytes;
+    uint64_t pass, resumes;
+    uint64_t claim_weak;
+};
+
+/* A volume. Key: uuid. */
+struct volume {
+    uuid_t uuid;
+    uint64_t number; /* never given twice; inode numbers are made of it */
+    char name[TEXT_NAME_BYTES];
+    char host[TEXT_HOST_BYTES]; /* of the primary copy */
+    uuid_t primary;             /* its cid */
+    uint64_t epoch;             /* one more at every switch */
+    enum volume_status status;
+    enum volume_status previous_status; /* what status goes back to, while it is migrating */
+    enum result last_result;
+    uint64_t last_job; /* 0: none yet */
+    struct job_stat last_stat;
+    int32_t last_errno;               /* of an error: positive */
+    char last_phase[16];              /* where it failed */
+    uint64_t last_offset;             /* UINT64_MAX: no offset */
+    char last_error[ERR_TEXT_BYTES];  /* in words */
+};
+
+enum copy_role { COPY_PRIMARY, COPY_DESTINATION, COPY_DELETE_PENDING, COPY_ROLE_N };
+enum copy_state { COPY_INTENT, COPY_MADE, COPY_SEALED, COPY_STATE_N };
+extern const char *const copy_role_names[COPY_ROLE_N]; /* "primary" "destination" "delete-pending" */
+
+/* One physical body of a volume in a host's pool. Key: cid. */
+struct copy {
+    uuid_t cid;
+    uuid_t volume;
+    char name[TEXT_NAME_BYTES]; /* the volume's name; kept when the volume's record is gone */
+    char host[TEXT_HOST_BYTES];
+    enum copy_role role;
+    enum copy_state state;
+    struct io_identity identity; /* valid from COPY_MADE on */
+    uint64_t size_bytes;
+    uint64_t mtime_ns; /* of a delete-pending copy, at the switch: it was written since if it differs */
+    uint64_t epoch;
+    uint64_t since_s;
+    uint8_t digest[16]; /* valid from COPY_SEALED on */
+};
+
+/* A migration under way: the journal. Key: number. */
+struct job {
+    uint64_t number;
+    uuid_t volume;
+    char source[TEXT_HOST_BYTES], destination[TEXT_HOST_BYTES];
+    uuid_t source_cid, destination_cid;
+    char phase[16]; /* the name in the table of phases */
+    bool abort;
+    bool verify;    /* false: `off` */
+    uint32_t uid;   /* who asked */
+    int32_t error;  /* why it rolls back; 0: aborted, or nothing wrong */
+    char error_phase[16];
+    uint64_t error_offset; /* UINT64_MAX: none */
+    char error_text[ERR_TEXT_BYTES];
+    struct job_stat stat;
+};
+
+/* A migration that ended. Key: sequence number, given by the catalogue. */
+struct history {
+    uint64_t job;
+    uuid_t volume;
+    char name[TEXT_NAME_BYTES];
+    char source[TEXT_HOST_BYTES], destination[TEXT_HOST_BYTES];
+    enum result result;
+    int32_t error;
+    uint64_t started_at_s, ended_at_s, bytes;
+    uint32_t uid;
+};
+
+/* A host the catalogue has met. Key: name. */
+struct pool {
+    char host[TEXT_HOST_BYTES];
+    uuid_t uuid; /* of the marker in the pool */
+};

@@ -1,0 +1,135 @@
+/*
+ * What readers see: immutable pictures of the service, made by the owner after every change.
+ *
+ * The owner builds and publishes; any thread takes a reference, reads in peace and lets go. Nothing
+ * here ever waits for more than the exchange of a pointer. Only `struct meter` changes in place, by
+ * atomic stores.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "fs/catalog/volume.h"
+
+/* What may change together. A file's row names one: it wakes its poll and dates its mtime. */
+enum event {
+    EVENT_NEVER,    /* never changes while the thing exists */
+    EVENT_STATE,    /* of a volume: status, phase, host, result */
+    EVENT_PROGRESS, /* of a volume: percent, rate, eta, counters */
+    EVENT_MESSAGE,  /* of a volume: the answer to the last request */
+    EVENT_SIZE,     /* of a volume: size, allocated */
+    EVENT_SETTING,  /* of a volume, host or the service: a value that was written */
+    EVENT_HOST,     /* of a host or the service: state, space, counts */
+    EVENT_JOBS,     /* of the service: a job began, moved on or ended */
+    EVENT_MEMBERS,  /* of a directory: what is in it */
+    EVENT_N
+};
+#define EVENT_BIT(event) (1U << (event))
+
+/* Live numbers of a job: stored by the owner, read by anybody. UINT64_MAX: unknown. */
+struct meter {
+    atomic_uint refs;
+    _Atomic uint64_t percent; /* 0..100, never goes back */
+    _Atomic uint64_t eta_s;
+    _Atomic uint64_t rate_bytes_per_s;
+    _Atomic uint64_t done_bytes, copied_bytes, zero_bytes, hole_bytes, skipped_bytes, verified_bytes;
+    _Atomic int64_t changed_s; /* unix time of the last change of percent, eta or rate */
+};
+
+struct meter *meter_open(void); /* one reference; NULL: no memory. percent 0, eta and rate unknown */
+void meter_close(struct meter *meter);
+
+struct view_volume {
+    atomic_uint refs;
+    uint64_t number;
+    char name[TEXT_NAME_BYTES];
+    char uuid[37];
+    char host[TEXT_HOST_BYTES];
+    char *path;                     /* of the primary copy; NULL: none on this machine */
+    uint64_t size_bytes, allocated_bytes;
+    enum volume_status status, previous_status; /* previous only while migrating */
+    bool recovering;                /* a job of an earlier run is not decided yet */
+    bool has_job;
+    bool aborting;                  /* `abort` was written */
+    char target[TEXT_HOST_BYTES];   /* the wanted host */
+    const char *phase;              /* a word of INTERFACE, static */
+    const char *result;             /* of `migrate/status`, static */
+    char message[512];              /* "" : none yet */
+    char error[ERR_TEXT_BYTES + 96];/* "" : none */
+    uint64_t job;                   /* number of the job under way or the last; 0: none */
+    struct job_stat stat;           /* live byte counts are in meter, if there is one */
+    struct meter *meter;            /* of the job under way, else of the last in this run; may be NULL */
+    uint64_t options[4];            /* by enum volume_option of fs/migrate/option.h */
+    struct timespec changed[EVENT_N];
+};
+
+struct view_host {
+    atomic_uint refs;
+    uint64_t number; /* place in the configuration, from 1 */
+    char name[TEXT_HOST_BYTES];
+    char *path;
+    const char *driver;
+    bool up;
+    bool read_only;
+    bool drain;
+    uint64_t max_jobs;
+    uint64_t capacity_bytes, free_bytes; /* free: as the storage says */
+    uint64_t reserved_bytes;             /* promised to jobs and not written yet */
+    uint64_t n_volumes, n_jobs;
+    char pool[37];                 /* uuid of its marker; "" : unknown */
+    char alias_of[TEXT_HOST_BYTES];/* the same storage as that host; "" : no */
+    char last_error[ERR_TEXT_BYTES];
+    char **taken;                  /* sorted: names that are taken there by what is not the volume listed */
+    size_t n_taken;
+    struct timespec changed[EVENT_N];
+};
+
+struct view {
+    atomic_uint refs;
+    size_t n_volumes, n_hosts;
+    struct view_volume **by_name;   /* sorted by strcmp */
+    struct view_volume **by_number; /* ascending */
+    struct view_host **hosts;       /* in the order of the configuration */
+    uint64_t max_jobs, max_queue, n_queued;
+    bool stopping, doubt;           /* the daemon ends; the catalogue cannot be trusted */
+    char *health, *jobs, *history, *hidden; /* whole texts, each ending in a newline unless "" */
+    struct timespec changed[EVENT_N];
+};
+
+/* The place where the current view is. */
+struct view_store;
+struct view_store *view_store_open(void); /* NULL: no memory */
+void view_store_close(struct view_store *store);
+
+/* Any thread: the current view, with a reference; never NULL once one was published. */
+struct view *view_get(struct view_store *store);
+void view_put(struct view *view); /* NULL is allowed */
+static inline void owned_view(struct view **view)
+{
+    view_put(*view);
+}
+
+/* The owner: make `view` (its reference is taken over) the current one. */
+void view_publish(struct view_store *store, struct view *view);
+
+/* Building: heap objects with one reference, zeroed; NULL: no memory. The view takes over the
+ * reference of what is put into it, and lets go of everything with its last own. */
+struct view *view_open(size_t n_volumes, size_t n_hosts);
+struct view_volume *view_volume_open(void);
+struct view_volume *view_volume_ref(struct view_volume *volume);
+void view_volume_put(struct view_volume *volume);
+struct view_host *view_host_open(void);
+struct view_host *view_host_ref(struct view_host *host);
+void view_host_put(struct view_host *host);
+/* by_number from by_name, once by_name is filled. */
+void view_index(struct view *view);
+
+/* Look up; NULL: not there. The result lives as long as the view does. */
+struct view_volume *view_volume_by_name(const struct view *view, const char *name);
+struct view_volume *view_volume_by_number(const struct view *view, uint64_t number);
+struct view_host *view_host_by_name(const struct view *view, const char *name);
+struct view_host *view_host_by_number(const struct view *view, uint64_t number);
