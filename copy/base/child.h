@@ -26,8 +26,9 @@ int child_start(struct child *child, char *const argv[], const int *fds, size_t 
 void child_kill(const struct child *child);
 
 /*
- * Reap a child whose pidfd is readable, and let go of it. Returns 1 and the wait status as
- * waitpid(2) gives it, 0 while it lives, or a negative errno.
+ * Reap a child whose pidfd is readable, and let go of it; a loop that watches the pidfd is told to
+ * forget it first. Returns 1 and the wait status as waitpid(2) gives it, 0 while it lives, or a
+ * negative errno: no such child, and nothing is held any more.
  */
 int child_reap(struct child *child, int *ret_status);
 

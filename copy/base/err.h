@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <errno.h>
+
 #define ERR_TEXT_BYTES 256
 
 struct err {

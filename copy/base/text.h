@@ -3,15 +3,16 @@
  */
 #pragma once
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
 #define TEXT_COMMAND_MAX 4095 /* bytes of one command, blanks and newline included */
-#define TEXT_NAME_BYTES 129   /* a volume's name and its NUL: INTERFACE allows 128 */
-#define TEXT_HOST_BYTES 65    /* a host's name and its NUL */
-#define TEXT_TIME_BYTES 21    /* "2026-11-22T07:17:00Z" and its NUL */
+#define TEXT_NAME_BYTES  129  /* a volume's name and its NUL: INTERFACE allows 128 */
+#define TEXT_HOST_BYTES  65   /* a host's name and its NUL */
+#define TEXT_TIME_BYTES  21   /* "2026-11-22T07:17:00Z" and its NUL */
 
 /*
  * Decimal digits and nothing else, no sign, no blank, whole string.
@@ -39,9 +40,10 @@ bool text_is_volume_name(const char *s);
 bool text_is_host_name(const char *s);
 
 /*
- * Make bytes harmless in one line of a message, a log or a table: below 0x20, 0x7f, backslash and
- * invalid UTF-8 become \xNN. Writes at most cap bytes, the NUL among them (cap > 0), never half an
- * escape or half a character. Returns the length written.
+ * Make bytes harmless in one line of a message, a log or a table: control characters (below 0x20,
+ * 0x7f, U+0080 to U+009F), backslash and invalid UTF-8 become \xNN, byte by byte. Writes at most
+ * cap bytes, the NUL among them (cap > 0), never half an escape or half a character. Returns the
+ * length written.
  */
 size_t text_escape(const char *in, size_t n, char *out, size_t cap);
 
