@@ -1,12 +1,18 @@
 /*
- * Storage drivers. A driver runs in the agent of a pool, one process a host (pool.h), single-threaded;
- * its operations run in short-lived children forked from that agent and may hang as long as they like.
+ * Storage drivers. A driver runs in the agent of a pool, one process a host (pool.h),
+ * single-threaded; its operations run in short-lived children forked from that agent and may hang
+ * as long as they like.
  */
 #pragma once
 
 #include "fs/backend/pool.h"
 
-struct backend; /* one attached pool */
+struct backend_ops;
+
+/* One attached pool; a driver's own struct begins with it. */
+struct backend {
+    const struct backend_ops *ops;
+};
 
 /* Where a driver says what it finds while it scans. */
 typedef int backend_entry_fn(const struct pool_entry *entry, void *arg);
@@ -20,13 +26,22 @@ struct backend_ops {
      */
     int (*attach)(const char *path, struct backend **ret, int *ret_has_marker, uuid_t ret_uuid,
                   struct err *e);
-    /* Make the marker, whole and durable or not at all. -EEXIST: there is one by now. */
+    void (*detach)(struct backend *backend);
+    /* Make the marker, whole and durable or not at all. -EEXIST: there is one by now. To have it
+     * locked, detach and attach again. */
     int (*mark)(struct backend *backend, const uuid_t uuid, struct err *e);
-    /* A descriptor to flock for the pool (the backend's own, held as long as it is attached). */
+    /* A descriptor to flock for the pool (the backend's own, held as long as it is attached); -1:
+     * there was no marker. */
     int (*lock_fd)(struct backend *backend);
-    /* A descriptor that is readable when something changed; -1: only rescans tell. */
+    /* Does the path still lead to this pool, and is its marker still the one that lock_fd holds? 0
+     * or a negative errno, in words in e. Never waits longer than a stat(2) of the path. */
+    int (*check)(struct backend *backend, struct err *e);
+    /* A descriptor that is readable when something changed since the first call; -1: only rescans
+     * tell. */
     int (*watch_fd)(struct backend *backend);
-    /* Drain the watch: each thing that changed, once. -EOVERFLOW: scan all; -ENODEV: the pool is lost. */
+    /* Drain the watch: each thing that changed, once. The last state of a thing is always told, the
+     * states before it at most 10 times a second. -EOVERFLOW: scan all; -ENODEV: the pool is lost.
+     */
     int (*changed)(struct backend *backend, backend_entry_fn *fn, void *arg);
     /* Name everything. */
     int (*scan)(struct backend *backend, backend_entry_fn *fn, void *arg);
@@ -40,7 +55,7 @@ struct backend_ops {
                    struct pool_reply *reply, int *ret_fd, struct err *e);
 };
 
-extern const struct backend_ops *const backends[]; /* ends with NULL */
+extern const struct backend_ops *const backends[];           /* ends with NULL */
 const struct backend_ops *backend_by_name(const char *name); /* NULL: none */
 
 /* The hidden name of a copy. */

@@ -3,8 +3,9 @@
  *
  * An agent is a process of its own, one a host (`ferryfs --pool-agent`, the socket is its
  * descriptor 3): it holds the pool's marker under flock, watches and scans the pool, and forks a
- * short-lived child for every operation, so that a disk that hangs stops that child and nothing else.
- * Every child inherits the locked marker: while one is stuck, nobody else can take the pool (a fence).
+ * short-lived child for every operation, so that a disk that hangs stops that child and nothing
+ * else. Every child inherits the locked marker: while one is stuck, nobody else can take the pool
+ * (a fence).
  *
  * All messages start with `kind`. Names in entries are raw bytes of the pool but never hold a NUL.
  */
@@ -20,47 +21,54 @@
 
 #define POOL_FD_SOCKET    3
 #define POOL_MARKER       ".ferryfs-pool"
-#define POOL_HIDDEN       ".ferryfs-"               /* + cid + ".copy": a hidden copy */
+#define POOL_HIDDEN       ".ferryfs-" /* + cid + ".copy": a hidden copy */
 #define POOL_HIDDEN_BYTES (sizeof(POOL_HIDDEN) + 36 + sizeof(".copy"))
-#define POOL_XATTR        "user.ferryfs.copy"       /* "VOLUME-UUID CID EPOCH" */
+#define POOL_XATTR        "user.ferryfs.copy" /* "VOLUME-UUID CID EPOCH" */
 
 /* daemon -> agent */
 enum pool_op {
     POOL_ATTACH = 1, /* first: struct pool_attach */
-    POOL_MARK,       /* there was no marker: make one with `volume` as the pool's uuid; then as ATTACH goes on */
-    POOL_RESCAN,     /* look at everything again, and at the space */
+    POOL_MARK,   /* there was no marker: make one with `volume` as the pool's uuid; then as ATTACH
+                    goes on */
+    POOL_RESCAN, /* look at everything again, and at the space */
 
     /* The operations: struct pool_request, answered once by POOL_REPLY with the same id.
-     * All are idempotent: a second run, after part or all of a first, ends the same way. */
+     * All are idempotent: a second run, after part or all of a first, ends the same way.
+     * An answer with an id that is not awaited is to be ignored: a child that is killed right after
+     * its answer is answered for again. Before POOL_UP: EAGAIN. A malformed request: EINVAL. */
 
     POOL_CLAIM, /* name [expect]: open the volume for reading, hold it still. Replies the claim's
-                   descriptor (the lease lives as long as it does), identity, size, allocated, mtime,
-                   weak. EBUSY: somebody writes it (text: who, where the kernel tells); ESTALE: not
-                   `expect`; ENOENT; EMEDIUMTYPE or EMLINK */
-    POOL_OPEN,  /* the same without a lease and whoever has it open; also finds it as the hidden `cid` */
+                   descriptor (the lease lives as long as it does), identity, size, allocated,
+                   mtime, weak. EBUSY: somebody writes it (text: who, where the kernel tells);
+                   ESTALE: not `expect`; ENOENT; EMEDIUMTYPE or EMLINK; EACCES: another's file and
+                   we are not root, so its copy could not get its owner */
+    POOL_OPEN,  /* the same without a lease and whoever has it open; also finds it as the hidden
+                   `cid` */
     POOL_ADMIT, /* name size: could a volume of that name and size be made here? EEXIST something is
                    there; EROFS; EFBIG; EDQUOT ... It tries with O_TMPFILE where there is that */
-    POOL_RESERVE, /* cid volume epoch size [expect]: the hidden file, made if it is not there (O_EXCL, 0600,
-                     xattr, size, fsync of file and directory); replies its descriptor (O_RDWR) and
-                     identity. ESTALE: what is there is not ours */
+    POOL_RESERVE, /* name cid volume epoch size [expect]: the hidden file, made if it is not there
+                     (O_EXCL, 0600, xattr, size, fsync of file and directory), or at `name` if it
+                     was published; replies its descriptor (O_RDWR) and identity. ESTALE: what is
+                     there is not ours, or `expect` is not there any more */
     POOL_EXAMINE, /* name cid [expect]: `found` tells where that copy is; its size. An absent expect
                      means that the copy is proved by cid alone */
-    POOL_PUBLISH, /* name cid volume expect, fd = the source: xattrs but the ACL copied, fsync, hidden -> name
-                     without replacing, fsync of the directory. Done already: 0. EEXIST: another's file is
-                     at name; ESTALE: no such copy */
-    POOL_ADOPT,   /* name expect, fd = the source: owner, mode, ACL, mtime as the source's, POOL_XATTR
-                     removed, fsync */
-    POOL_REMOVE,  /* name cid [expect] [mtime]: destroy that copy, wherever it is: renamed to its hidden name
-                     first if it is at name, unlinked, directory fsynced. Not there: 0. Another's file at
-                     name: left alone, 0. With mtime: EBUSY while somebody writes it, ESTALE where it was
-                     written since; both leave it hidden. Without expect only the hidden name is looked at,
-                     and only what the xattr, or being empty and 0600 and ours, proves */
+    POOL_PUBLISH, /* name cid volume expect, fd = the source: xattrs but the ACL copied, fsync,
+                     hidden -> name without replacing, fsync of the directory. Done already: 0.
+                     EEXIST: another's file is at name; ESTALE: no such copy */
+    POOL_ADOPT, /* name expect, fd = the source: owner, mode, ACL, mtime as the source's, POOL_XATTR
+                   removed, fsync */
+    POOL_REMOVE, /* name cid [expect] [mtime]: destroy that copy, wherever it is: renamed to its
+                    hidden name first if it is at name, unlinked, directory fsynced. Not there: 0.
+                    Another's file at name: left alone, 0. With mtime: EBUSY while somebody writes
+                    it or it has another hard link, ESTALE where it was written since; both leave it
+                    hidden. Without expect only the hidden name is looked at, and only what the
+                    xattr, or being empty and 0600 and ours, proves */
 };
 
 struct pool_attach {
     uint32_t kind;
     char driver[16];
-    uuid_t expect; /* null: this host was never met */
+    uuid_t expect; /* null: any; another pool than this is POOL_LOST with ESTALE, after HELLO */
     char path[PATH_MAX];
 };
 
@@ -76,19 +84,22 @@ struct pool_request {
 
 /* agent -> daemon */
 enum pool_event {
-    POOL_HELLO = 1, /* struct pool_hello, after ATTACH (again after MARK), before it waits for the lock */
-    POOL_UP,        /* the pool is ours; entries and POOL_SCANNED follow */
-    POOL_ENTRIES,   /* struct pool_entries: there, new or changed */
-    POOL_SCANNED,   /* struct pool_scanned: what was not named since the last one is gone */
-    POOL_SPACE,     /* struct pool_space, when it changed and every few seconds: also a sign of life */
-    POOL_LOST,      /* struct pool_lost: the pool cannot be had; the agent ends */
-    POOL_REPLY,     /* struct pool_reply */
+    POOL_HELLO =
+        1,   /* struct pool_hello, after ATTACH (again after MARK), before it waits for the lock */
+    POOL_UP, /* the pool is ours; comes with a descriptor of the locked marker, which the daemon
+                hands to its workers (they are part of the fence); entries and POOL_SCANNED follow
+              */
+    POOL_ENTRIES, /* struct pool_entries: there, new or changed */
+    POOL_SCANNED, /* struct pool_scanned: what was not named since the last one is gone */
+    POOL_SPACE, /* struct pool_space, when it changed and every few seconds: also a sign of life */
+    POOL_LOST,  /* struct pool_lost: the pool cannot be had; the agent ends */
+    POOL_REPLY, /* struct pool_reply */
 };
 
 enum pool_marker {
-    POOL_MARKER_FREE,   /* its uuid; the lock is ours with POOL_UP */
-    POOL_MARKER_HELD,   /* its uuid; somebody else has it, the agent waits until it is let go */
-    POOL_MARKER_NONE,   /* no marker: the daemon may say POOL_MARK */
+    POOL_MARKER_FREE, /* its uuid; the lock is ours with POOL_UP */
+    POOL_MARKER_HELD, /* its uuid; somebody else has it, the agent waits until it is let go */
+    POOL_MARKER_NONE, /* no marker: the daemon may say POOL_MARK */
 };
 
 struct pool_hello {
@@ -121,7 +132,8 @@ struct pool_entries {
 
 struct pool_scanned {
     uint32_t kind;
-    uint32_t complete; /* 0: changes as they happened; 1: a whole scan: what it did not name is gone */
+    uint32_t
+        complete; /* 0: changes as they happened; 1: a whole scan: what it did not name is gone */
 };
 
 struct pool_space {
@@ -146,7 +158,7 @@ enum pool_found {
 struct pool_reply {
     uint32_t kind;
     uint32_t id;
-    int32_t error; /* positive errno; 0: done */
+    int32_t error;  /* positive errno; 0: done */
     uint32_t found; /* EXAMINE: enum pool_found */
     uint32_t weak;  /* CLAIM: 1: no lease there */
     struct io_identity identity;

@@ -1,0 +1,88 @@
+/*
+ * The parts of the directory driver: every regular file of a directory is a volume.
+ *
+ * The directory may be hostile: names are looked at without following or opening, then opened by
+ * what was looked at, and what is destroyed is proved ours.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "fs/backend/backend.h"
+
+struct dir {
+    struct backend base;
+    char path[PATH_MAX];
+    int root;   /* the directory */
+    int marker; /* -1: there was none */
+    dev_t device;
+    struct io_identity root_is, marker_is;
+    int watch, inotify, pause; /* -1 before the watch began; see dir_watch.c */
+};
+
+extern const struct backend_ops dir_backend;
+
+/* dir_watch.c */
+int dir_watch_fd(struct backend *backend);
+int dir_changed(struct backend *backend, backend_entry_fn *fn, void *arg);
+void dir_unwatch(struct dir *dir);
+
+/* dir_scan.c */
+int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg);
+/* Look at one name. Returns 0, or -ENODATA for a dot-file, which is not named. */
+int dir_look(const struct dir *dir, const char *name, struct pool_entry *ret);
+
+/* One operation of pool.h. */
+typedef int dir_operation(struct dir *dir, const struct pool_request *request, int fd,
+                          struct pool_reply *reply, int *ret_fd, struct err *e);
+dir_operation dir_claim, dir_open, dir_examine; /* dir_claim.c */
+dir_operation dir_admit, dir_reserve;           /* dir_reserve.c */
+dir_operation dir_publish, dir_adopt;           /* dir_publish.c, dir_adopt.c */
+dir_operation dir_remove;                       /* dir_remove.c */
+
+/* dir_copy.c: which file is which copy. */
+
+/* The tag in POOL_XATTR. */
+#define DIR_TAG_BYTES (2 * UUID_STR_LEN + 21)
+void dir_tag(const struct pool_request *request, char out[DIR_TAG_BYTES]);
+
+enum dir_proof {
+    DIR_PROOF_NONE,
+    DIR_PROOF_EMPTY, /* no tag yet, but 0600, ours, and no byte in it: killed as it was made */
+    DIR_PROOF_TAG,   /* it bears the cid */
+};
+
+/* What proves that the open file is the copy `cid`? 0 or a negative errno. */
+int dir_prove(int fd, const uuid_t cid, enum dir_proof *ret);
+
+/* Is the regular file `name` of this directory that very one? 1, 0, or the negative errno of a disk
+ * that does not tell, in words in e. ret_st may be NULL. */
+int dir_is_at(const struct dir *dir, const char *name, const struct io_identity *expect,
+              struct stat *ret_st, struct err *e);
+
+/*
+ * Open the regular file `name`, with one link. Errors in words in e: -ENOENT, -EMEDIUMTYPE
+ * (whatever is no regular file of this directory), -EMLINK, or as open(2).
+ */
+int dir_open_file(const struct dir *dir, const char *name, int flags, int *ret_fd, struct err *e);
+
+/* The same, and it must be `expect`, else -ESTALE. */
+int dir_open_expected(const struct dir *dir, const char *name, int flags,
+                      const struct io_identity *expect, int *ret_fd, struct err *e);
+
+/* The same by name, opening nothing but a regular file. Nothing there that could be it: NONE. In
+ * words in e. */
+int dir_prove_at(const struct dir *dir, const char *name, const uuid_t cid, enum dir_proof *ret,
+                 struct err *e);
+
+/* Fill in sizes and time. */
+void dir_describe_stat(const struct stat *st, struct pool_reply *reply);
+
+/* Fill in identity, sizes and time. */
+int dir_describe(int fd, struct pool_reply *reply, struct err *e);
+
+uint64_t dir_mtime_ns(const struct stat *st);
+
+/* fsync, in words in e. */
+int dir_sync(int fd, const char *what, struct err *e);

@@ -1,0 +1,119 @@
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "copy/base/cleanup.h"
+#include "fs/backend/dir.h"
+
+#define NS_PER_S     UINT64_C(1000000000)
+#define SECTOR_BYTES UINT64_C(512) /* the unit of stx_blocks */
+
+static const struct {
+    unsigned type;
+    const char *word;
+} kinds[] = {
+    {S_IFLNK, "symlink"}, {S_IFDIR, "directory"},        {S_IFIFO, "fifo"},
+    {S_IFSOCK, "socket"}, {S_IFCHR, "character device"}, {S_IFBLK, "block device"},
+};
+
+/* Why a file is no volume; NULL: it is one. */
+static const char *objection(const struct dir *dir, const char *name, const struct statx *stx)
+{
+    for (size_t i = 0; i < ARRAY_N(kinds); i++) {
+        if ((stx->stx_mode & S_IFMT) == kinds[i].type)
+            return kinds[i].word;
+    }
+    if (!S_ISREG(stx->stx_mode))
+        return "not a file";
+    if (makedev(stx->stx_dev_major, stx->stx_dev_minor) != dir->device ||
+        stx->stx_attributes & STATX_ATTR_MOUNT_ROOT)
+        return "mount";
+    if (stx->stx_nlink > 1)
+        return "hard links";
+    return text_is_volume_name(name) ? NULL : "name";
+}
+
+static void describe(const struct statx *stx, struct pool_entry *ret)
+{
+    ret->identity.ino = stx->stx_ino;
+    if (stx->stx_mask & STATX_BTIME)
+        ret->identity.btime_ns =
+            (uint64_t)stx->stx_btime.tv_sec * NS_PER_S + stx->stx_btime.tv_nsec;
+    ret->size_bytes = stx->stx_size;
+    ret->allocated_bytes = stx->stx_blocks * SECTOR_BYTES;
+}
+
+int dir_look(const struct dir *dir, const char *name, struct pool_entry *ret)
+{
+    struct statx stx;
+    const char *why;
+
+    if (name[0] == '.' || strcmp(name, "lost+found") == 0) /* ext4 makes that one itself */
+        return -ENODATA;
+    *ret = (struct pool_entry){.kind = POOL_ENTRY_GONE};
+    snprintf(ret->name, sizeof(ret->name), "%s", name);
+    if (statx(dir->root, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+              STATX_BASIC_STATS | STATX_BTIME, &stx) < 0) {
+        if (errno == ENOENT)
+            return 0;
+        why = err_name(errno);
+    } else {
+        describe(&stx, ret);
+        why = objection(dir, name, &stx);
+    }
+    ret->kind = why ? POOL_ENTRY_UNLISTED : POOL_ENTRY_VOLUME;
+    snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
+    return 0;
+}
+
+static void owned_dirstream(DIR **stream)
+{
+    if (*stream)
+        closedir(*stream);
+}
+
+/* A descriptor of its own: the place in the directory belongs to the open file. */
+static int open_stream(const struct dir *dir, DIR **ret)
+{
+    int fd = openat(dir->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    *ret = fdopendir(fd);
+    if (!*ret) {
+        owned_fd(&fd);
+        return -errno;
+    }
+    return 0;
+}
+
+static int look_and_tell(const struct dir *dir, const char *name, backend_entry_fn *fn, void *arg)
+{
+    struct pool_entry entry;
+    int r = dir_look(dir, name, &entry);
+
+    if (r < 0 || entry.kind == POOL_ENTRY_GONE) /* a dot-file, or gone since readdir saw it */
+        return 0;
+    return fn(&entry, arg);
+}
+
+int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg)
+{
+    const struct dir *dir = (const struct dir *)backend;
+    OWNED(dirstream) DIR *stream = NULL;
+    int r;
+
+    r = open_stream(dir, &stream);
+    while (r == 0) {
+        struct dirent *d;
+
+        errno = 0;
+        d = readdir(stream);
+        if (!d)
+            return -errno;
+        r = look_and_tell(dir, d->d_name, fn, arg);
+    }
+    return r;
+}
