@@ -16,12 +16,19 @@
 
 #define WIRE_VERSION 1
 
-enum wire_fd { WIRE_FD_SOCKET = 3, WIRE_FD_PROGRESS, WIRE_FD_SOURCE, WIRE_FD_DESTINATION, WIRE_FD_HELD };
+enum wire_fd {
+    WIRE_FD_SOCKET = 3,
+    WIRE_FD_PROGRESS,
+    WIRE_FD_SOURCE,
+    WIRE_FD_DESTINATION,
+    WIRE_FD_HELD
+};
 
-/* Written by the worker alone, read by the daemon at any time; lock-free. Only ever grows in a run. */
+/* Written by the worker alone, read by the daemon at any time; lock-free. Only grows in a run. */
 struct progress {
-    _Atomic uint64_t done_bytes;     /* settled at the destination, of size_bytes; 0 at the start of a run,
-                                        start_bytes included once it began */
+    /* Settled at the destination, of size_bytes; 0 at the start of a run, start_bytes included once
+     * it began. */
+    _Atomic uint64_t done_bytes;
     _Atomic uint64_t copied_bytes;   /* written */
     _Atomic uint64_t zero_bytes;     /* read, found zero, left out */
     _Atomic uint64_t hole_bytes;     /* never read: holes of the source */
@@ -53,11 +60,15 @@ struct wire_request {
 
 /* worker -> daemon */
 enum wire_event {
-    WIRE_CHECKPOINT = 1, /* everything below offset_bytes is settled, and was flushed by fdatasync */
-    WIRE_COPIED = 2,     /* all is settled and flushed by fsync */
-    WIRE_VERIFIED = 3,   /* digest is valid; what differed was written again, compared and flushed */
-    WIRE_FAILED = 4,     /* error: ETXTBSY the lease was broken; EILSEQ it still differs after being written
-                            again; ECANCELED stopped; ENOSPC, EDQUOT, EIO ... as the system said */
+    /* Everything below offset_bytes is settled, and was flushed by fdatasync. */
+    WIRE_CHECKPOINT = 1,
+    /* All is settled and flushed by fsync. */
+    WIRE_COPIED = 2,
+    /* digest is valid; what differed was written again, compared and flushed. */
+    WIRE_VERIFIED = 3,
+    /* error: ETXTBSY the lease was broken; EILSEQ it still differs after being written again;
+     * ECANCELED stopped; ENOSPC, EDQUOT, EIO ... as the system said. */
+    WIRE_FAILED = 4,
 };
 
 struct wire_reply {
@@ -67,6 +78,6 @@ struct wire_reply {
     uint32_t flushed;      /* WIRE_FAILED: 1: offset_low_bytes is flushed as for WIRE_CHECKPOINT */
     uint64_t offset_bytes; /* WIRE_FAILED: where; UINT64_MAX: no single place */
     uint64_t offset_low_bytes; /* WIRE_FAILED: below it everything is settled */
-    uint8_t digest[16];    /* WIRE_VERIFIED: XXH3-128 (canonical) over the chunk digests in order */
+    uint8_t digest[16]; /* WIRE_VERIFIED: XXH3-128 (canonical) over the chunk digests in order */
     char text[ERR_TEXT_BYTES];
 };

@@ -1,0 +1,142 @@
+#include "copy/endpoint/endpoint.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+
+#define ENDPOINT(name) extern const struct endpoint_ops name##_endpoint;
+#include "copy/endpoint/list.h"
+#undef ENDPOINT
+
+#define ENDPOINT(name) &name##_endpoint,
+static const struct endpoint_ops *const kinds[] = {
+#include "copy/endpoint/list.h"
+};
+#undef ENDPOINT
+
+#define ZEROES_BYTES ((size_t)256 * 1024)
+static const unsigned char zeroes[ZEROES_BYTES] __attribute__((aligned(ENDPOINT_GRAIN_BYTES)));
+
+int endpoint_open(const char *name, enum endpoint_mode mode, struct endpoint **ret, struct err *e)
+{
+    const char *colon = strchr(name, ':'), *slash = strchr(name, '/');
+
+    if (!colon || (slash && slash < colon))
+        return kinds[0]->open(name, mode, ret, e);
+    for (size_t i = 0; i < ARRAY_N(kinds); i++) {
+        const char *scheme = kinds[i]->scheme;
+
+        if (kinds[i]->open && strlen(scheme) == (size_t)(colon - name) &&
+            strncmp(scheme, name, strlen(scheme)) == 0)
+            return kinds[i]->open(colon + 1, mode, ret, e);
+    }
+    return err_set(e, EPROTONOSUPPORT, "%.*s: no such kind of endpoint", (int)(colon - name), name);
+}
+
+int endpoint_close(struct endpoint *ep)
+{
+    return ep ? ep->ops->close(ep) : 0;
+}
+
+int endpoint_read(struct endpoint *ep, void *buf, size_t n, uint64_t offset, size_t *ret_n)
+{
+    size_t done = 0;
+    int r = 0;
+
+    while (done < n) {
+        size_t got = 0;
+
+        r = ep->ops->pread(ep, (char *)buf + done, n - done, offset + done, &got);
+        if (r == -EINTR)
+            continue;
+        if (r == 0 && got == 0)
+            r = -ESTALE;
+        if (r < 0)
+            break;
+        done += got;
+    }
+    *ret_n = done;
+    return r;
+}
+
+int endpoint_write(struct endpoint *ep, const void *buf, size_t n, uint64_t offset, size_t *ret_n)
+{
+    size_t done = 0;
+    int r = 0;
+
+    while (done < n) {
+        size_t put = 0;
+
+        r = ep->ops->pwrite(ep, (const char *)buf + done, n - done, offset + done, &put);
+        if (r == -EINTR)
+            continue;
+        if (r == 0 && put == 0)
+            r = -EIO;
+        if (r < 0)
+            break;
+        done += put;
+    }
+    *ret_n = done;
+    return r;
+}
+
+int endpoint_zero(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
+{
+    int r = ep->ops->zero ? ep->ops->zero(ep, offset, n_bytes) : -EOPNOTSUPP;
+
+    if (r != -EOPNOTSUPP)
+        return r;
+    for (r = 0; r == 0 && n_bytes > 0;) {
+        size_t n = n_bytes < ZEROES_BYTES ? (size_t)n_bytes : ZEROES_BYTES;
+
+        r = endpoint_write(ep, zeroes, n, offset, &n);
+        offset += n;
+        n_bytes -= n;
+    }
+    return r;
+}
+
+int endpoint_extent(struct endpoint *ep, uint64_t offset, uint64_t size_bytes,
+                    uint64_t *ret_end_bytes, bool *ret_hole)
+{
+    uint64_t end = size_bytes;
+    bool hole = false;
+    int r;
+
+    if (ep->ops->extent) {
+        r = ep->ops->extent(ep, offset, &end, &hole);
+        if (r < 0)
+            return r;
+        if (end <= offset)
+            return -EPROTO;
+    }
+    *ret_end_bytes = end < size_bytes ? end : size_bytes;
+    *ret_hole = hole;
+    return 0;
+}
+
+int endpoint_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
+{
+    return ep->ops->drop ? ep->ops->drop(ep, offset, n_bytes) : 0;
+}
+
+int endpoint_check_claim(struct endpoint *ep)
+{
+    return ep->ops->check_claim ? ep->ops->check_claim(ep) : 0;
+}
+
+bool endpoint_is_direct(const struct endpoint *ep)
+{
+    return !ep->ops->is_direct || ep->ops->is_direct(ep);
+}
+
+int endpoint_check_size(struct endpoint *ep, uint64_t size_bytes)
+{
+    uint64_t now_bytes;
+    int r = ep->ops->size(ep, &now_bytes);
+
+    if (r < 0)
+        return r;
+    return now_bytes == size_bytes ? 0 : -ESTALE;
+}

@@ -1,0 +1,113 @@
+/*
+ * Where bytes come from and go to. A kind of endpoint is a table of operations in a file of its own
+ * (copy/endpoint/NAME.c) and a name in copy/endpoint/list.h.
+ *
+ * Several threads call the operations of one endpoint at a time, all but open and close. They may
+ * block. Offsets and lengths stay inside the size.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copy/base/err.h"
+
+/* Data is told from zeroes in pieces of this size, and direct I/O is aligned to it. */
+#define ENDPOINT_GRAIN_BYTES 4096
+
+enum endpoint_mode {
+    ENDPOINT_READ,  /* a source: its bytes are taken from wherever they can still be had */
+    ENDPOINT_WRITE, /* a destination: written, and read back */
+};
+
+struct endpoint_ops;
+
+/* The head of each kind's own struct. */
+struct endpoint {
+    const struct endpoint_ops *ops;
+    enum endpoint_mode mode;
+};
+
+struct endpoint_ops {
+    const char *scheme; /* "SCHEME:ADDRESS" names one */
+
+    /* By address, for a command line. NULL: only a function of its own makes one. */
+    int (*open)(const char *address, enum endpoint_mode mode, struct endpoint **ret, struct err *e);
+    /* Frees it, whatever it returns: 0, or what closing a thing that was written had to tell. */
+    int (*close)(struct endpoint *ep);
+
+    /* Now, asked anew each time. */
+    int (*size)(struct endpoint *ep, uint64_t *ret_bytes);
+
+    /*
+     * Up to where the bytes from offset on are of one kind, and which: a hole reads as zeroes and
+     * takes no space. *ret_end_bytes is above offset and at most the size; it may be less than the
+     * whole of the extent. -ESTALE: offset is not below the size. NULL: everything is data.
+     */
+    int (*extent)(struct endpoint *ep, uint64_t offset, uint64_t *ret_end_bytes, bool *ret_hole);
+
+    /*
+     * One transfer, which may come short; 0 bytes read is the end of the file. *ret_n is written on
+     * success. -EINTR is tried again by the caller.
+     */
+    int (*pread)(struct endpoint *ep, void *buf, size_t n, uint64_t offset, size_t *ret_n);
+    int (*pwrite)(struct endpoint *ep, const void *buf, size_t n, uint64_t offset, size_t *ret_n);
+
+    /*
+     * Make a range read as zeroes without sending them, and free its space if that can be done.
+     * What the storage cannot do is tried once and remembered. -EOPNOTSUPP: only writing will do.
+     * NULL: the same.
+     */
+    int (*zero)(struct endpoint *ep, uint64_t offset, uint64_t n_bytes);
+
+    /*
+     * Of a destination: everything whose pwrite or zero had returned is on stable storage. An error
+     * means that any of it since the last success may be lost; it is told once. sync: metadata too.
+     * Of a source: -EIO where the storage may hold other bytes than those that were written there.
+     */
+    int (*flush)(struct endpoint *ep);
+    int (*sync)(struct endpoint *ep);
+
+    /* Forget what is cached of it, as far as possible: the next read asks the storage. Only after a
+     * flush. n_bytes 0: to the end. NULL: nothing is cached on our side. */
+    int (*drop)(struct endpoint *ep, uint64_t offset, uint64_t n_bytes);
+
+    /* Reads and writes of whole grains pass the page cache by. NULL: they never meet one. */
+    bool (*is_direct)(const struct endpoint *ep);
+
+    /* 0 while nobody can have changed it behind our back, else -ETXTBSY. NULL: nothing to look at.
+     */
+    int (*check_claim)(struct endpoint *ep);
+};
+
+/*
+ * Open "SCHEME:ADDRESS"; without a scheme it is a file's path.
+ * Returns 0; -EPROTONOSUPPORT no such scheme; or as the kind says, in words in e.
+ */
+int endpoint_open(const char *name, enum endpoint_mode mode, struct endpoint **ret, struct err *e);
+int endpoint_close(struct endpoint *ep); /* NULL is allowed */
+static inline void owned_endpoint(struct endpoint **ep)
+{
+    endpoint_close(*ep);
+}
+
+/*
+ * All n bytes, through short transfers. *ret_n: how far it got, on an error too. Returns 0 or a
+ * negative errno: -ESTALE the source ends early, -EIO the destination takes nothing.
+ */
+int endpoint_read(struct endpoint *ep, void *buf, size_t n, uint64_t offset, size_t *ret_n);
+int endpoint_write(struct endpoint *ep, const void *buf, size_t n, uint64_t offset, size_t *ret_n);
+
+/* Zero a range, by writing if need be. */
+int endpoint_zero(struct endpoint *ep, uint64_t offset, uint64_t n_bytes);
+
+/* The operations that a kind may lack, with what their lack means. */
+int endpoint_extent(struct endpoint *ep, uint64_t offset, uint64_t size_bytes,
+                    uint64_t *ret_end_bytes, bool *ret_hole);
+int endpoint_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes);
+int endpoint_check_claim(struct endpoint *ep);
+bool endpoint_is_direct(const struct endpoint *ep);
+
+/* 0, or -ESTALE where it has another size by now. */
+int endpoint_check_size(struct endpoint *ep, uint64_t size_bytes);

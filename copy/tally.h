@@ -1,0 +1,24 @@
+/*
+ * What a job has done, shown in the progress that its starter reads. A second job of the same
+ * process goes on showing what was shown, until it is beyond it. Any thread.
+ */
+#pragma once
+
+#include "copy/wire.h"
+
+struct tally {
+    struct progress *progress;
+    _Atomic uint64_t done_bytes;
+    _Atomic uint64_t verified_bytes;
+};
+
+/* A piece that was settled. fresh: how much of it for the first time in this job; holes and zeroes
+ * count only then. */
+struct tally_step {
+    uint64_t fresh, hole, zero, copied;
+};
+
+/* start_bytes: settled by an earlier run. */
+void tally_begin(struct tally *tally, struct progress *progress, uint64_t start_bytes);
+void tally_settled(struct tally *tally, struct tally_step step);
+void tally_verified(struct tally *tally, uint64_t n_bytes);
