@@ -2,8 +2,8 @@
  * The catalogue: what must survive a power cut. The only user of tdb.
  *
  * One thread uses it, the owner. Everything is kept in memory too; reads touch no disk. A change is
- * staged (catalog_put_*, catalog_drop_*) and becomes true, durable and visible in memory as a whole by
- * catalog_commit, or not at all.
+ * staged (catalog_put_*, catalog_drop_*) and becomes true, durable and visible in memory as a whole
+ * by catalog_commit, or not at all.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ struct catalog;
  * Returns 0 or, with a sentence in e: -EALREADY another daemon holds it (its pid is in the text);
  * -EPERM wide modes or a foreign owner; -EPROTONOSUPPORT a newer format; -EUCLEAN records that fail
  * their checks; or the errno of a system call.
+ * 0 with catalog_doubt(): every record is sound, but the file has to be made anew and could not be.
  */
 int catalog_open(const char *state_dir, struct catalog **ret, struct err *e);
 void catalog_close(struct catalog *catalog); /* NULL is allowed; what is staged is forgotten */
@@ -52,14 +53,15 @@ int catalog_drop_job(struct catalog *catalog, uint64_t number);
  * Commit what is staged, in one transaction; 4 fdatasyncs. Nothing staged: 0 at once.
  * Returns 0: durable. A negative errno: nothing changed, the catalogue on disk was made from memory
  * anew where the outcome had been unknown (SAFETY 2.1), and it may be tried again.
- * -ENOTRECOVERABLE: the outcome is unknown and could not be repaired: catalog_doubt() stays true, and
- * every later commit fails the same way until a restart. On failure the staged change is dropped.
+ * -ENOTRECOVERABLE: the outcome is unknown and could not be repaired: catalog_doubt() stays true,
+ * and every later commit fails the same way until a restart. On failure the staged change is
+ * dropped.
  */
 int catalog_commit(struct catalog *catalog, struct err *e);
 
 /*
  * The same, and the commit is confirmed: the generation counter was read back inside the next
- * transaction. Before anything is destroyed.
+ * transaction. Before anything is destroyed. Nothing staged: the last commit is confirmed.
  */
 int catalog_commit_confirmed(struct catalog *catalog, struct err *e);
 
@@ -69,11 +71,16 @@ void catalog_cancel(struct catalog *catalog);
 bool catalog_doubt(const struct catalog *catalog);
 
 /* Look at what is committed. fn returns 0 to go on; another value ends the walk and is returned.
- * History: newest first. fn must not stage. */
-int catalog_each_volume(const struct catalog *catalog, int (*fn)(const struct volume *, void *), void *arg);
-int catalog_each_copy(const struct catalog *catalog, int (*fn)(const struct copy *, void *), void *arg);
-int catalog_each_job(const struct catalog *catalog, int (*fn)(const struct job *, void *), void *arg);
-int catalog_each_pool(const struct catalog *catalog, int (*fn)(const struct pool *, void *), void *arg);
+ * In the order of the keys, jobs as they were numbered; history: newest first. fn must not stage.
+ * -ENOMEM where memory ran out before the first call of fn. */
+int catalog_each_volume(const struct catalog *catalog, int (*fn)(const struct volume *, void *),
+                        void *arg);
+int catalog_each_copy(const struct catalog *catalog, int (*fn)(const struct copy *, void *),
+                      void *arg);
+int catalog_each_job(const struct catalog *catalog, int (*fn)(const struct job *, void *),
+                     void *arg);
+int catalog_each_pool(const struct catalog *catalog, int (*fn)(const struct pool *, void *),
+                      void *arg);
 int catalog_each_history(const struct catalog *catalog, int (*fn)(const struct history *, void *),
                          void *arg);
 
@@ -84,8 +91,8 @@ int catalog_get_job(const struct catalog *catalog, uint64_t number, struct job *
 int catalog_get_pool(const struct catalog *catalog, const char *host, struct pool *ret);
 
 /*
- * Read the catalogue in state_dir and say what is in it, without changing it: one line a record, then
- * a summary. Works beside a running daemon only if that lets go of it first (-EALREADY).
+ * Read the catalogue in state_dir and say what is in it, without changing it: one line a record,
+ * then a summary. Works beside a running daemon only if that lets go of it first (-EALREADY).
  * Returns 0 sound; -EUCLEAN records that fail their checks (each is named in the report).
  */
 int catalog_check(const char *state_dir, struct text *report, struct err *e);

@@ -21,13 +21,8 @@ enum volume_status {
     VOLUME_STATUS_N
 };
 
-enum result { /* of a volume's last migration */
-    RESULT_NULL,
-    RESULT_SUCCESS,
-    RESULT_ERROR,
-    RESULT_ABORTED,
-    RESULT_N
-};
+/* Of a volume's last migration. */
+enum result { RESULT_NULL, RESULT_SUCCESS, RESULT_ERROR, RESULT_ABORTED, RESULT_N };
 
 extern const char *const volume_status_names[VOLUME_STATUS_N]; /* "available" ... */
 extern const char *const result_names[RESULT_N];               /* "null" ... */
@@ -56,15 +51,16 @@ struct volume {
     enum result last_result;
     uint64_t last_job; /* 0: none yet */
     struct job_stat last_stat;
-    int32_t last_errno;               /* of an error: positive */
-    char last_phase[16];              /* where it failed */
-    uint64_t last_offset;             /* UINT64_MAX: no offset */
-    char last_error[ERR_TEXT_BYTES];  /* in words */
+    int32_t last_errno;              /* of an error: positive */
+    char last_phase[16];             /* where it failed */
+    uint64_t last_offset;            /* UINT64_MAX: no offset */
+    char last_error[ERR_TEXT_BYTES]; /* in words */
 };
 
 enum copy_role { COPY_PRIMARY, COPY_DESTINATION, COPY_DELETE_PENDING, COPY_ROLE_N };
 enum copy_state { COPY_INTENT, COPY_MADE, COPY_SEALED, COPY_STATE_N };
-extern const char *const copy_role_names[COPY_ROLE_N]; /* "primary" "destination" "delete-pending" */
+/* "primary" "destination" "delete-pending" */
+extern const char *const copy_role_names[COPY_ROLE_N];
 
 /* One physical body of a volume in a host's pool. Key: cid. */
 struct copy {
@@ -76,7 +72,7 @@ struct copy {
     enum copy_state state;
     struct io_identity identity; /* valid from COPY_MADE on */
     uint64_t size_bytes;
-    uint64_t mtime_ns; /* of a delete-pending copy, at the switch: it was written since if it differs */
+    uint64_t mtime_ns; /* of a delete-pending copy, at the switch: if it differs, it was written */
     uint64_t epoch;
     uint64_t since_s;
     uint8_t digest[16]; /* valid from COPY_SEALED on */
@@ -90,9 +86,9 @@ struct job {
     uuid_t source_cid, destination_cid;
     char phase[16]; /* the name in the table of phases */
     bool abort;
-    bool verify;    /* false: `off` */
-    uint32_t uid;   /* who asked */
-    int32_t error;  /* why it rolls back; 0: aborted, or nothing wrong */
+    bool verify;   /* false: `off` */
+    uint32_t uid;  /* who asked */
+    int32_t error; /* why it rolls back; 0: aborted, or nothing wrong */
     char error_phase[16];
     uint64_t error_offset; /* UINT64_MAX: none */
     char error_text[ERR_TEXT_BYTES];

@@ -1,0 +1,196 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copy/base/crc.h"
+#include "fs/catalog/image.h"
+
+#define BUCKETS_MIN 64
+
+static struct entry **bucket_of(const struct image *image, uint32_t hash)
+{
+    return &image->buckets[hash & (image->n_buckets - 1)];
+}
+
+static void free_entries(struct image *image)
+{
+    struct entry *entry, *next;
+
+    for (size_t i = 0; i < image->n_buckets; i++) {
+        for (entry = image->buckets[i]; entry; entry = next) {
+            next = entry->next;
+            free(entry);
+        }
+    }
+}
+
+void image_deinit(struct image *image)
+{
+    free_entries(image);
+    free(image->buckets);
+    *image = (struct image){0};
+}
+
+static void move_entries(struct image *from, struct image *to)
+{
+    struct entry *entry, *next, **bucket;
+
+    for (size_t i = 0; i < from->n_buckets; i++) {
+        for (entry = from->buckets[i]; entry; entry = next) {
+            next = entry->next;
+            bucket = bucket_of(to, entry->hash);
+            entry->next = *bucket;
+            *bucket = entry;
+        }
+    }
+    to->n = from->n;
+}
+
+int image_reserve(struct image *image, size_t n_more)
+{
+    struct image grown = {.n_buckets = BUCKETS_MIN};
+    size_t wanted;
+
+    if (__builtin_add_overflow(image->n, n_more, &wanted))
+        return -ENOMEM;
+    if (image->n_buckets >= wanted && image->n_buckets > 0)
+        return 0;
+    while (grown.n_buckets < wanted)
+        if (__builtin_mul_overflow(grown.n_buckets, (size_t)2, &grown.n_buckets))
+            return -ENOMEM;
+    grown.buckets = calloc(grown.n_buckets, sizeof(*grown.buckets));
+    if (!grown.buckets)
+        return -ENOMEM;
+    move_entries(image, &grown);
+    free(image->buckets);
+    *image = grown;
+    return 0;
+}
+
+struct entry *image_entry(const struct record_key *key, const void *bytes, size_t n_bytes)
+{
+    struct entry *entry;
+
+    assert(n_bytes <= RECORD_MAX_BYTES);
+    entry = malloc(sizeof(*entry) + key->n + n_bytes);
+    if (!entry)
+        return NULL;
+    entry->next = NULL;
+    entry->hash = crc32c(0, key->bytes, key->n);
+    entry->n_key = (uint16_t)key->n;
+    entry->n_bytes = (uint16_t)n_bytes;
+    memcpy(entry->data, key->bytes, key->n);
+    if (n_bytes > 0)
+        memcpy(entry->data + key->n, bytes, n_bytes);
+    return entry;
+}
+
+/* The link that leads to the entry of a key, or the one at the end of its bucket. */
+static struct entry **link_of(const struct image *image, uint32_t hash, const void *key,
+                              size_t n_key)
+{
+    struct entry **link = bucket_of(image, hash);
+
+    while (*link && ((*link)->hash != hash || (*link)->n_key != n_key ||
+                     memcmp((*link)->data, key, n_key) != 0))
+        link = &(*link)->next;
+    return link;
+}
+
+void image_put(struct image *image, struct entry *entry)
+{
+    struct entry **link;
+
+    assert(image->n_buckets > 0);
+    link = link_of(image, entry->hash, entry->data, entry->n_key);
+    entry->next = NULL;
+    if (*link) {
+        entry->next = (*link)->next;
+        free(*link);
+    } else {
+        image->n++;
+    }
+    *link = entry;
+}
+
+void image_remove(struct image *image, const void *key, size_t n_key)
+{
+    struct entry **link, *gone;
+
+    if (image->n_buckets == 0)
+        return;
+    link = link_of(image, crc32c(0, key, n_key), key, n_key);
+    gone = *link;
+    if (!gone)
+        return;
+    *link = gone->next;
+    free(gone);
+    image->n--;
+}
+
+void image_apply(struct image *image, struct image *change)
+{
+    struct entry *entry, *next;
+
+    for (size_t i = 0; i < change->n_buckets; i++) {
+        for (entry = change->buckets[i]; entry; entry = next) {
+            next = entry->next;
+            if (entry->n_bytes > 0) {
+                image_put(image, entry);
+            } else {
+                image_remove(image, entry->data, entry->n_key);
+                free(entry);
+            }
+        }
+        change->buckets[i] = NULL;
+    }
+    image_deinit(change);
+}
+
+const struct entry *image_find(const struct image *image, const void *key, size_t n_key)
+{
+    if (image->n_buckets == 0)
+        return NULL;
+    return *link_of(image, crc32c(0, key, n_key), key, n_key);
+}
+
+const struct entry *image_next(const struct image *image, const struct entry *entry)
+{
+    size_t i = 0;
+
+    if (entry) {
+        if (entry->next)
+            return entry->next;
+        i = (entry->hash & (image->n_buckets - 1)) + 1;
+    }
+    for (; i < image->n_buckets; i++)
+        if (image->buckets[i])
+            return image->buckets[i];
+    return NULL;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
+    int order = memcmp(x->data, y->data, x->n_key < y->n_key ? x->n_key : y->n_key);
+
+    return order != 0 ? order : (int)x->n_key - (int)y->n_key;
+}
+
+int image_sorted(const struct image *image, enum record_kind kind, const struct entry ***ret,
+                 size_t *ret_n)
+{
+    const struct entry **sorted = calloc(image->n + 1, sizeof(struct entry *));
+    size_t n = 0;
+
+    if (!sorted)
+        return -ENOMEM;
+    for (const struct entry *e = image_next(image, NULL); e; e = image_next(image, e))
+        if (entry_kind(e) == kind)
+            sorted[n++] = e;
+    qsort(sorted, n, sizeof(struct entry *), compare_keys);
+    *ret = sorted;
+    *ret_n = n;
+    return 0;
+}

@@ -1,0 +1,64 @@
+/*
+ * A catalogue in memory: records as bytes, found by their key. One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/catalog/record.h"
+
+struct entry {
+    struct entry *next; /* of the same bucket */
+    uint32_t hash;
+    uint16_t n_key;
+    uint16_t n_bytes; /* of the record; 0: a record that is to be dropped */
+    uint8_t data[];   /* the key, then the record */
+};
+
+/* {0} is an empty one. */
+struct image {
+    struct entry **buckets;
+    size_t n_buckets; /* a power of two, or 0 */
+    size_t n;
+};
+
+void image_deinit(struct image *image);
+static inline void owned_image(struct image *image)
+{
+    image_deinit(image);
+}
+
+/* Make room for n_more entries: that many image_put cannot fail. 0 or -ENOMEM. */
+int image_reserve(struct image *image, size_t n_more);
+
+/* A new entry, the caller's; NULL where memory ran out. n_bytes 0: bytes are not looked at. */
+struct entry *image_entry(const struct record_key *key, const void *bytes, size_t n_bytes);
+
+/* Put an entry, which becomes the image's; one of the same key is freed. Room was reserved. */
+void image_put(struct image *image, struct entry *entry);
+/* Forget a key, if it is there. */
+void image_remove(struct image *image, const void *key, size_t n_key);
+/* Move every entry of change into image: a record that is to be dropped is removed. Room for
+ * change->n was reserved. change is empty then. */
+void image_apply(struct image *image, struct image *change);
+
+/* NULL: none. */
+const struct entry *image_find(const struct image *image, const void *key, size_t n_key);
+
+/* Every entry, in no order: for (e = image_next(image, NULL); e; e = image_next(image, e)). */
+const struct entry *image_next(const struct image *image, const struct entry *entry);
+
+/* The entries of a kind, by their keys. *ret is the caller's to free. 0 or -ENOMEM. */
+int image_sorted(const struct image *image, enum record_kind kind, const struct entry ***ret,
+                 size_t *ret_n);
+
+static inline const uint8_t *entry_bytes(const struct entry *entry)
+{
+    return entry->data + entry->n_key;
+}
+static inline enum record_kind entry_kind(const struct entry *entry)
+{
+    return record_kind_of_key(entry->data, entry->n_key);
+}

@@ -1,0 +1,113 @@
+/*
+ * Looking at what is committed.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "copy/base/cleanup.h"
+#include "fs/catalog/state.h"
+
+typedef int walk_fn(const struct entry *entry, const void *visit);
+
+/* The entries of a kind by their keys: uuids, names, numbers as they were given. */
+static int walk(const struct catalog *catalog, enum record_kind kind, bool backwards, walk_fn *fn,
+                const void *visit)
+{
+    OWNED(mem) const struct entry **sorted = NULL;
+    size_t n;
+    int r;
+
+    r = image_sorted(&catalog->image, kind, &sorted, &n);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = fn(sorted[backwards ? n - 1 - i : i], visit);
+    return r;
+}
+
+/* What is in memory was encoded here or checked when it was read: if it is broken, so are we. */
+#define EACH_OF(name, kind)                                                                        \
+    struct name##_visit {                                                                          \
+        int (*fn)(const struct name *, void *);                                                    \
+        void *arg;                                                                                 \
+    };                                                                                             \
+                                                                                                   \
+    static int visit_##name(const struct entry *entry, const void *visit)                          \
+    {                                                                                              \
+        const struct name##_visit *v = visit;                                                      \
+        struct name value;                                                                         \
+        int r;                                                                                     \
+                                                                                                   \
+        r = record_decode_##name(entry_bytes(entry), entry->n_bytes, &value);                      \
+        assert(r == 0);                                                                            \
+        return v->fn(&value, v->arg);                                                              \
+    }                                                                                              \
+                                                                                                   \
+    int catalog_each_##name(const struct catalog *catalog, int (*fn)(const struct name *, void *), \
+                            void *arg)                                                             \
+    {                                                                                              \
+        const struct name##_visit visit = {fn, arg};                                               \
+                                                                                                   \
+        return walk(catalog, kind, false, visit_##name, &visit);                                   \
+    }
+
+EACH_OF(volume, RECORD_VOLUME)
+EACH_OF(copy, RECORD_COPY)
+EACH_OF(job, RECORD_JOB)
+EACH_OF(pool, RECORD_POOL)
+
+struct history_visit {
+    int (*fn)(const struct history *, void *);
+    void *arg;
+};
+
+static int visit_history(const struct entry *entry, const void *visit)
+{
+    const struct history_visit *v = visit;
+    struct numbered_history value;
+    int r;
+
+    r = record_decode_history(entry_bytes(entry), entry->n_bytes, &value);
+    assert(r == 0);
+    return v->fn(&value.history, v->arg);
+}
+
+int catalog_each_history(const struct catalog *catalog, int (*fn)(const struct history *, void *),
+                         void *arg)
+{
+    const struct history_visit visit = {fn, arg};
+
+    return walk(catalog, RECORD_HISTORY, true, visit_history, &visit);
+}
+
+static const struct entry *find(const struct catalog *catalog, struct record_key key)
+{
+    return image_find(&catalog->image, key.bytes, key.n);
+}
+
+int catalog_get_volume(const struct catalog *catalog, const uuid_t uuid, struct volume *ret)
+{
+    const struct entry *entry = find(catalog, record_key_uuid(RECORD_VOLUME, uuid));
+
+    return entry ? record_decode_volume(entry_bytes(entry), entry->n_bytes, ret) : -ENOENT;
+}
+
+int catalog_get_copy(const struct catalog *catalog, const uuid_t cid, struct copy *ret)
+{
+    const struct entry *entry = find(catalog, record_key_uuid(RECORD_COPY, cid));
+
+    return entry ? record_decode_copy(entry_bytes(entry), entry->n_bytes, ret) : -ENOENT;
+}
+
+int catalog_get_job(const struct catalog *catalog, uint64_t number, struct job *ret)
+{
+    const struct entry *entry = find(catalog, record_key_number(RECORD_JOB, number));
+
+    return entry ? record_decode_job(entry_bytes(entry), entry->n_bytes, ret) : -ENOENT;
+}
+
+int catalog_get_pool(const struct catalog *catalog, const char *host, struct pool *ret)
+{
+    const struct entry *entry = find(catalog, record_key_host(host));
+
+    return entry ? record_decode_pool(entry_bytes(entry), entry->n_bytes, ret) : -ENOENT;
+}
