@@ -36,11 +36,13 @@ struct meter {
     _Atomic uint64_t percent; /* 0..100, never goes back */
     _Atomic uint64_t eta_s;
     _Atomic uint64_t rate_bytes_per_s;
-    _Atomic uint64_t done_bytes, copied_bytes, zero_bytes, hole_bytes, skipped_bytes, verified_bytes;
+    _Atomic uint64_t done_bytes, copied_bytes, zero_bytes, hole_bytes, skipped_bytes,
+        verified_bytes;
     _Atomic int64_t changed_s; /* unix time of the last change of percent, eta or rate */
 };
 
-struct meter *meter_open(void); /* one reference; NULL: no memory. percent 0, eta and rate unknown */
+/* With one reference: percent 0, eta and rate unknown. NULL: no memory. */
+struct meter *meter_open(void);
 void meter_close(struct meter *meter);
 
 struct view_volume {
@@ -49,21 +51,21 @@ struct view_volume {
     char name[TEXT_NAME_BYTES];
     char uuid[37];
     char host[TEXT_HOST_BYTES];
-    char *path;                     /* of the primary copy; NULL: none on this machine */
+    char *path; /* of the primary copy; NULL: none on this machine */
     uint64_t size_bytes, allocated_bytes;
     enum volume_status status, previous_status; /* previous only while migrating */
-    bool recovering;                /* a job of an earlier run is not decided yet */
+    bool recovering;                            /* a job of an earlier run is not decided yet */
     bool has_job;
-    bool aborting;                  /* `abort` was written */
-    char target[TEXT_HOST_BYTES];   /* the wanted host */
-    const char *phase;              /* a word of INTERFACE, static */
-    const char *result;             /* of `migrate/status`, static */
-    char message[512];              /* "" : none yet */
-    char error[ERR_TEXT_BYTES + 96];/* "" : none */
-    uint64_t job;                   /* number of the job under way or the last; 0: none */
-    struct job_stat stat;           /* live byte counts are in meter, if there is one */
-    struct meter *meter;            /* of the job under way, else of the last in this run; may be NULL */
-    uint64_t options[4];            /* by enum volume_option of fs/migrate/option.h */
+    bool aborting;                   /* `abort` was written */
+    char target[TEXT_HOST_BYTES];    /* the wanted host */
+    const char *phase;               /* a word of INTERFACE, static */
+    const char *result;              /* of `migrate/status`, static */
+    char message[512];               /* "" : none yet */
+    char error[ERR_TEXT_BYTES + 96]; /* "" : none */
+    uint64_t job;                    /* number of the job under way or the last; 0: none */
+    struct job_stat stat;            /* live byte counts are in meter, if there is one */
+    struct meter *meter; /* of the job under way, else of the last in this run; may be NULL */
+    uint64_t options[4]; /* by enum volume_option of fs/migrate/option.h */
     struct timespec changed[EVENT_N];
 };
 
@@ -80,10 +82,10 @@ struct view_host {
     uint64_t capacity_bytes, free_bytes; /* free: as the storage says */
     uint64_t reserved_bytes;             /* promised to jobs and not written yet */
     uint64_t n_volumes, n_jobs;
-    char pool[37];                 /* uuid of its marker; "" : unknown */
-    char alias_of[TEXT_HOST_BYTES];/* the same storage as that host; "" : no */
+    char pool[37];                  /* uuid of its marker; "" : unknown */
+    char alias_of[TEXT_HOST_BYTES]; /* the same storage as that host; "" : no */
     char last_error[ERR_TEXT_BYTES];
-    char **taken;                  /* sorted: names that are taken there by what is not the volume listed */
+    char **taken; /* sorted: names that are taken there by what is not the volume listed */
     size_t n_taken;
     struct timespec changed[EVENT_N];
 };
@@ -94,8 +96,8 @@ struct view {
     struct view_volume **by_name;   /* sorted by strcmp */
     struct view_volume **by_number; /* ascending */
     struct view_host **hosts;       /* in the order of the configuration */
-    uint64_t max_jobs, max_queue, n_queued;
-    bool stopping, doubt;           /* the daemon ends; the catalogue cannot be trusted */
+    uint64_t max_jobs, max_queue, n_queued, n_running;
+    bool stopping, doubt;                   /* the daemon ends; the catalogue cannot be trusted */
     char *health, *jobs, *history, *hidden; /* whole texts, each ending in a newline unless "" */
     struct timespec changed[EVENT_N];
 };
