@@ -1,0 +1,324 @@
+#include "fs/host/host.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/log.h"
+#include "fs/host/talk.h"
+
+#define NS_PER_S       UINT64_C(1000000000)
+#define RESTART_MAX_S  8 /* between tries to have a pool back: 1, 2, 4, 8, 8 ... seconds */
+#define WATCH_NS       NS_PER_S
+#define SILENCE_MAX_NS (10 * NS_PER_S) /* an agent tells of itself every 5 s */
+
+struct host_ask {
+    struct host *host;
+    struct host_ask *next;
+    uint32_t id;
+    host_done_fn *done; /* NULL: forgotten */
+    void *arg;
+    struct loop_source *deadline;
+};
+
+void host_say(struct host *host, const char *text)
+{
+    if (strcmp(host->last_error, text) == 0)
+        return;
+    snprintf(host->last_error, sizeof(host->last_error), "%s", text);
+    log_say(LOG_WARNING, "host %s: %s", host->config.name, text);
+}
+
+static void set_up(struct host *host, bool up)
+{
+    if (host->up == up)
+        return;
+    host->up = up;
+    log_say(LOG_NOTICE, "host %s: %s", host->config.name, up ? "up" : "down");
+    host->events->changed(host->events_arg, host);
+}
+
+static void ask_free(struct host_ask *ask)
+{
+    for (struct host_ask **at = &ask->host->asks; *at; at = &(*at)->next)
+        if (*at == ask) {
+            *at = ask->next;
+            break;
+        }
+    loop_remove(ask->deadline);
+    free(ask);
+}
+
+/* The ask is gone before its callback runs, so that the callback may do anything to the host. */
+static void ask_answer(struct host_ask *ask, const struct pool_reply *reply, int fd)
+{
+    host_done_fn *done = ask->done;
+    void *arg = ask->arg;
+
+    ask_free(ask);
+    if (done)
+        done(arg, reply, fd);
+    else
+        owned_fd(&fd);
+}
+
+static void ask_fail(struct host_ask *ask, int error, const char *text)
+{
+    struct pool_reply reply = {.kind = POOL_REPLY, .id = ask->id, .error = error};
+
+    snprintf(reply.text, sizeof(reply.text), "host %s %s", ask->host->config.name, text);
+    ask_answer(ask, &reply, -1);
+}
+
+static void ask_late(void *arg)
+{
+    ask_fail(arg, ETIMEDOUT, "did not answer in time");
+}
+
+static void fail_all(struct host *host)
+{
+    while (host->asks)
+        ask_fail(host->asks, EHOSTDOWN, "was lost");
+}
+
+/* Let go of the agent: it dies with its socket, and by force. A new one comes with the timer. */
+void host_lose(struct host *host, const char *why)
+{
+    if (host->lost)
+        return;
+    host->lost = true;
+    host_say(host, why);
+    loop_remove(take_ptr(host->sock_source));
+    owned_fd(&host->sock);
+    host->sock = -1;
+    owned_fd(&host->lock_fd);
+    host->lock_fd = -1;
+    child_kill(&host->agent);
+    set_up(host, false);
+    host->events->changed(host->events_arg, host);
+    fail_all(host);
+}
+
+static void restart_later(struct host *host)
+{
+    uint64_t wait_s = UINT64_C(1) << host->failures;
+
+    if (wait_s < RESTART_MAX_S)
+        host->failures++;
+    loop_set_timer(host->restart, wait_s * NS_PER_S);
+}
+
+int host_send(struct host *host, const void *message, size_t n, int fd)
+{
+    return host->sock < 0 ? -EHOSTDOWN : io_send(host->sock, message, n, fd);
+}
+
+void host_take_reply(struct host *host, const struct pool_reply *reply, int *fd)
+{
+    struct host_ask *ask = host->asks;
+
+    while (ask && ask->id != reply->id)
+        ask = ask->next;
+    if (ask)
+        ask_answer(ask, reply, take_fd(fd));
+}
+
+static void on_socket(void *arg, uint32_t events)
+{
+    struct host *host = arg;
+    union host_message m;
+    size_t n;
+
+    (void)events;
+    for (int turns = 0; turns < 64 && host->sock >= 0; turns++) { /* others want their turn too */
+        OWNED(fd) int fd = -1;
+        int r = io_receive(host->sock, &m, sizeof(m), &n, &fd);
+
+        if (r == -EAGAIN)
+            return;
+        if (r < 0 || n == 0) {
+            host_lose(host, "its agent has gone");
+            return;
+        }
+        host_take_message(host, &m, n, &fd);
+    }
+}
+
+static void on_death(void *arg, uint32_t events)
+{
+    struct host *host = arg;
+    char how[64], text[ERR_TEXT_BYTES];
+    int status;
+
+    (void)events;
+    loop_remove(take_ptr(host->child_source)); /* before its descriptor goes */
+    if (child_reap(&host->agent, &status) <= 0)
+        snprintf(how, sizeof(how), "and cannot be reaped");
+    else
+        child_describe(status, how, sizeof(how));
+    snprintf(text, sizeof(text), "its agent ended (%s)", how);
+    if (host->sock >= 0) /* its last words first */
+        on_socket(host, 0);
+    host_lose(host, text);
+    restart_later(host);
+}
+
+static int start_agent(struct host *host)
+{
+    char *argv[] = {(char[]){"/proc/self/exe"}, (char[]){"--pool-agent"}, NULL};
+    struct pool_attach attach = {.kind = POOL_ATTACH};
+    OWNED(fd) int theirs = -1;
+    int pair[2], r;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    host->sock = pair[0];
+    theirs = pair[1];
+    if (fcntl(host->sock, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    r = child_start(&host->agent, argv, &theirs, 1);
+    if (r < 0)
+        return r;
+    r = loop_add_fd(host->loop, host->agent.pidfd, EPOLLIN, on_death, host, &host->child_source);
+    if (r < 0)
+        return r;
+    r = loop_add_fd(host->loop, host->sock, EPOLLIN, on_socket, host, &host->sock_source);
+    if (r < 0)
+        return r;
+    snprintf(attach.driver, sizeof(attach.driver), "%s", host->config.driver);
+    snprintf(attach.path, sizeof(attach.path), "%s", host->config.path);
+    host->heard_ns = io_now_ns();
+    return host_send(host, &attach, sizeof(attach), -1);
+}
+
+static void restart(void *arg)
+{
+    struct host *host = arg;
+    int r;
+
+    host->lost = false;
+    r = start_agent(host);
+    if (r == 0)
+        return;
+    log_say(LOG_ERR, "host %s: cannot start its agent: %s", host->config.name, strerror(-r));
+    host_lose(host, "its agent cannot be started");
+    if (host->child_source) /* its death sets the timer */
+        return;
+    if (host->agent.pid > 0) /* killed as it began: there is no disk it could hang on */
+        waitpid(host->agent.pid, NULL, 0);
+    owned_fd(&host->agent.pidfd);
+    host->agent = CHILD_NONE;
+    restart_later(host);
+}
+
+/* An agent that is stuck says nothing: its disk hangs. */
+static void watch(void *arg)
+{
+    struct host *host = arg;
+    bool silent = io_now_ns() - host->heard_ns > SILENCE_MAX_NS;
+
+    loop_set_timer(host->watch, WATCH_NS);
+    if (host->sock < 0 || host->scans == 0)
+        return;
+    if (silent && host->up)
+        host_say(host, "the pool does not answer");
+    if (!silent && !host->up && host->lock_fd >= 0)
+        host->last_error[0] = '\0';
+    set_up(host, !silent && host->lock_fd >= 0);
+}
+
+int host_open(struct loop *loop, const struct host_config *config, uint64_t number,
+              const struct host_events *events, void *arg, struct host **ret)
+{
+    struct host *host = calloc(1, sizeof(*host));
+    int r;
+
+    if (!host)
+        return -ENOMEM;
+    *host = (struct host){.config = *config,
+                          .number = number,
+                          .loop = loop,
+                          .events = events,
+                          .events_arg = arg,
+                          .agent = CHILD_NONE,
+                          .sock = -1,
+                          .lock_fd = -1,
+                          .max_jobs = config->max_jobs};
+    r = loop_add_timer(loop, restart, host, &host->restart);
+    if (r == 0)
+        r = loop_add_timer(loop, watch, host, &host->watch);
+    if (r < 0) {
+        host_close(host);
+        return r;
+    }
+    loop_set_timer(host->watch, WATCH_NS);
+    loop_set_timer(host->restart, 0);
+    *ret = host;
+    return 0;
+}
+
+void host_close(struct host *host)
+{
+    if (!host)
+        return;
+    child_kill(&host->agent);
+    while (host->asks)
+        ask_free(host->asks);
+    loop_remove(host->sock_source);
+    loop_remove(host->child_source);
+    loop_remove(host->restart);
+    loop_remove(host->watch);
+    owned_fd(&host->sock);
+    owned_fd(&host->lock_fd);
+    owned_fd(&host->agent.pidfd);
+    free(host);
+}
+
+int host_ask(struct host *host, const struct pool_request *request, int fd, uint64_t timeout_ns,
+             host_done_fn *done, void *arg, struct host_ask **ret_ask)
+{
+    struct pool_request numbered = *request;
+    struct host_ask *ask;
+    int r;
+
+    ask = calloc(1, sizeof(*ask));
+    if (!ask)
+        return -ENOMEM;
+    *ask = (struct host_ask){.host = host, .id = ++host->next_id, .done = done, .arg = arg};
+    numbered.id = ask->id;
+    r = loop_add_timer(host->loop, ask_late, ask, &ask->deadline);
+    if (r == 0)
+        r = host_send(host, &numbered, sizeof(numbered), fd);
+    if (r < 0) {
+        ask_free(ask);
+        return r;
+    }
+    if (timeout_ns)
+        loop_set_timer(ask->deadline, timeout_ns);
+    ask->next = host->asks;
+    host->asks = ask;
+    if (ret_ask)
+        *ret_ask = ask;
+    return 0;
+}
+
+void host_forget(struct host_ask *ask)
+{
+    if (ask)
+        ask->done = NULL;
+}
+
+void host_rescan(struct host *host)
+{
+    struct pool_request request = {.kind = POOL_RESCAN};
+
+    if (host->sock < 0 && !host->child_source) /* it waits to be tried again */
+        loop_set_timer(host->restart, 0);
+    if (host->sock >= 0 && host_send(host, &request, sizeof(request), -1) < 0)
+        log_say(LOG_WARNING, "host %s: its agent takes no orders", host->config.name);
+}
