@@ -15,9 +15,12 @@ int refuse_at_open(const struct view *view, const struct view_volume *volume, st
 int refuse_at_write(const struct view *view, const struct view_volume *volume,
                     const struct view_host *host, const char *word, struct err *e);
 
-/* What the file `candidates` shows: a line for every other host, best first; "null\n" if there is none.
- * Best: those that are ok before the others, then the most free bytes, then the configuration's order. */
+/* What the file `candidates` shows: a line for every other host, best first; "null\n" if there is
+ * none. Best: those that are ok before the others, then the most free bytes, then the
+ * configuration's order. */
 void refuse_candidates(const struct view *view, const struct view_volume *volume, struct text *out);
 
-/* The host that `auto` means: the first candidate that is ok. NULL: none; why in e (of the first). */
-struct view_host *refuse_choose(const struct view *view, const struct view_volume *volume, struct err *e);
+/* The host that `auto` means: the first candidate that is ok. NULL: none; why in e (of the first).
+ */
+struct view_host *refuse_choose(const struct view *view, const struct view_volume *volume,
+                                struct err *e);

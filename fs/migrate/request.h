@@ -32,11 +32,11 @@ struct request {
     request_fn *carry_out;
     struct subject subject;
     struct caller caller;
-    const char *attr;                  /* the file's name, for the log */
-    char word[TEXT_COMMAND_MAX + 1];   /* trimmed (text_command) */
+    const char *attr;                /* the file's name, for the log */
+    char word[TEXT_COMMAND_MAX + 1]; /* trimmed (text_command) */
     /*
-     * The answer: 0 or a negative errno, on the owner thread, after the view that shows the change was
-     * published. It frees the request.
+     * The answer: 0 or a negative errno, on the owner thread, after the view that shows the change
+     * was published. It frees the request.
      */
     void (*answer)(struct request *request, int result);
     void *answer_arg;

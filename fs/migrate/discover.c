@@ -1,0 +1,384 @@
+/*
+ * What the agents see becomes volumes.
+ *
+ * A regular file of a pool is a volume. The catalogue knows it by host, name and identity; a file
+ * that fits no record is a new volume, a record whose file is gone ends with it, unless a job holds
+ * the two together: then the job looks at the evidence itself. News may be late: a volume that was
+ * switched in this run is dropped only after its host was asked again.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/log.h"
+#include "fs/migrate/migration.h"
+
+#define TAKEN_MAX 10000 /* strangers that are remembered by name, a host */
+
+static int taken_cmp(const void *key, const void *item)
+{
+    return strcmp(key, ((const struct taken *)item)->name);
+}
+
+static void taken_remove(struct site *site, const char *name)
+{
+    size_t at;
+
+    if (!table_find(&site->taken, name, taken_cmp, &at))
+        return;
+    free(site->taken.items[at]);
+    table_remove(&site->taken, at);
+    world_touch_site(site, EVENT_BIT(EVENT_HOST));
+}
+
+static void taken_add(struct site *site, const char *name, const char *why)
+{
+    OWNED(mem) struct taken *taken = NULL;
+    size_t at;
+
+    if (table_find(&site->taken, name, taken_cmp, &at)) {
+        taken = site->taken.items[at];
+        taken->seen = site->host->scans + 1;
+        snprintf(taken->why, sizeof(taken->why), "%s", why);
+        take_ptr(taken);
+        return;
+    }
+    if (site->taken.n >= TAKEN_MAX)
+        return;
+    taken = calloc(1, sizeof(*taken));
+    if (!taken)
+        return;
+    snprintf(taken->name, sizeof(taken->name), "%s", name);
+    snprintf(taken->why, sizeof(taken->why), "%s", why);
+    taken->seen = site->host->scans + 1;
+    if (table_insert(&site->taken, at, taken) == 0)
+        take_ptr(taken);
+    world_touch_site(site, EVENT_BIT(EVENT_HOST));
+}
+
+static struct site *site_of(void *arg, const struct host *host)
+{
+    return world_site_by_number(arg, host->number);
+}
+
+static bool is_at(const struct vol *v, const struct host *host)
+{
+    return strcmp(v->record.host, host->config.name) == 0;
+}
+
+static void new_records(struct service *s, struct vol *v, const struct host *host,
+                        const struct pool_entry *entry)
+{
+    uuid_generate(v->record.uuid);
+    uuid_generate(v->record.primary);
+    v->record.number = catalog_next_volume(s->catalog);
+    v->record.last_offset = UINT64_MAX;
+    snprintf(v->record.name, sizeof(v->record.name), "%.128s", entry->name);
+    snprintf(v->record.host, sizeof(v->record.host), "%s", host->config.name);
+    uuid_copy(v->primary.cid, v->record.primary);
+    uuid_copy(v->primary.volume, v->record.uuid);
+    memcpy(v->primary.name, v->record.name, sizeof(v->primary.name));
+    memcpy(v->primary.host, v->record.host, sizeof(v->primary.host));
+    v->primary.role = COPY_PRIMARY;
+    v->primary.state = COPY_MADE;
+    v->primary.identity = entry->identity;
+    v->primary.size_bytes = entry->size_bytes;
+    v->primary.since_s = world_now_s();
+    v->unsaved = true;
+}
+
+static void found_new(struct service *s, struct host *host, const struct pool_entry *entry)
+{
+    OWNED(mem) struct vol *v = calloc(1, sizeof(*v));
+    int r = -ENOMEM;
+
+    if (v) {
+        new_records(s, v, host, entry);
+        v->size_bytes = entry->size_bytes;
+        v->allocated_bytes = entry->allocated_bytes;
+        v->seen = host->scans + 1;
+        r = world_add_volume(s, v);
+    }
+    if (r < 0) {
+        log_say(LOG_ERR, "volume %s on %s: cannot be taken up: %s", entry->name, host->config.name,
+                strerror(-r));
+        return;
+    }
+    take_ptr(v);
+    s->discovered = true;
+}
+
+/* Another host may hold a file of that name that was in the shadow of the one that went. */
+static void look_elsewhere(struct service *s, const char *name)
+{
+    size_t at;
+
+    for (size_t i = 0; i < s->n_sites; i++)
+        if (table_find(&s->sites[i]->taken, name, taken_cmp, &at))
+            host_rescan(s->sites[i]->host);
+}
+
+struct gone_records { /* to be dropped by the next commit */
+    uuid_t volume, primary;
+};
+
+static void gone_for_good(struct service *s, struct vol *v)
+{
+    OWNED(mem) struct gone_records *records = calloc(1, sizeof(*records));
+    char name[TEXT_NAME_BYTES];
+
+    if (!records || table_insert(&s->gone, s->gone.n, records) < 0)
+        return; /* the next scan tells again */
+    uuid_copy(records->volume, v->record.uuid);
+    uuid_copy(records->primary, v->record.primary);
+    take_ptr(records);
+    memcpy(name, v->record.name, sizeof(name));
+    log_say(LOG_NOTICE, "volume %s on %s: gone", name, v->record.host);
+    s->discovered = true;
+    world_drop_volume(s, v);
+    look_elsewhere(s, name);
+}
+
+struct gone_question {
+    struct service *service;
+    uint64_t volume;
+};
+
+static void gone_answered(void *arg, const struct pool_reply *reply, int fd)
+{
+    OWNED(mem) struct gone_question *question = arg;
+    struct service *s = question->service;
+    struct vol *v = world_volume_by_number(s, question->volume);
+    struct site *site;
+
+    owned_fd(&fd);
+    if (!v)
+        return;
+    v->checking_gone = false;
+    if (v->migration || v->admission || reply->error || reply->found == POOL_FOUND_PUBLISHED)
+        return;
+    site = world_site(s, v->record.host);
+    gone_for_good(s, v); /* v may be freed now */
+    host_rescan(site->host);
+}
+
+static void ask_if_gone(struct service *s, struct vol *v, struct host *host)
+{
+    struct pool_request request = {
+        .kind = POOL_EXAMINE, .has_expect = 1, .expect = v->primary.identity};
+    OWNED(mem) struct gone_question *question = calloc(1, sizeof(*question));
+
+    if (!question || v->checking_gone)
+        return;
+    *question = (struct gone_question){s, v->record.number};
+    memcpy(request.name, v->record.name, sizeof(request.name));
+    uuid_copy(request.cid, v->record.primary);
+    if (host_ask(host, &request, -1, 0, gone_answered, question, NULL) < 0)
+        return;
+    v->checking_gone = true;
+    take_ptr(question);
+}
+
+static void gone(struct service *s, struct vol *v, struct host *host)
+{
+    if (v->migration || v->admission) /* the job looks for itself */
+        return;
+    if (v->moved)
+        ask_if_gone(s, v, host);
+    else
+        gone_for_good(s, v);
+}
+
+/* Is this file one of the copies that a job, or a clean-up that waits, accounts for? */
+static bool is_ours_too(struct service *s, const struct vol *v, const struct host *host,
+                        const struct pool_entry *entry)
+{
+    const struct migration *m = v->migration;
+    struct copy copy;
+
+    if (strcmp(v->left_host, host->config.name) == 0 && io_same(&v->left, &entry->identity))
+        return true; /* news from before it was removed */
+    if (!m || strcmp(m->to->host->config.name, host->config.name) != 0)
+        return m && strcmp(m->from->host->config.name, host->config.name) == 0 &&
+               catalog_get_copy(s->catalog, m->job.source_cid, &copy) == 0 &&
+               io_same(&copy.identity, &entry->identity);
+    return io_same(&m->destination.identity, &entry->identity);
+}
+
+/* The host was given another name, or the file was brought here by hand. */
+static void rehome(struct service *s, struct vol *v, struct host *host,
+                   const struct pool_entry *entry)
+{
+    if (!io_same(&v->primary.identity, &entry->identity)) {
+        gone_for_good(s, v);
+        found_new(s, host, entry);
+        return;
+    }
+    snprintf(v->record.host, sizeof(v->record.host), "%s", host->config.name);
+    memcpy(v->primary.host, v->record.host, sizeof(v->primary.host));
+    v->seen = host->scans + 1;
+    v->unsaved = s->discovered = true;
+    world_touch(v, EVENT_BIT(EVENT_STATE));
+}
+
+static void entry_of_known(struct service *s, struct vol *v, struct host *host,
+                           const struct pool_entry *entry)
+{
+    struct site *home = world_site(s, v->record.host);
+
+    if (is_at(v, host)) {
+        if (!io_same(&v->primary.identity, &entry->identity)) {
+            gone(s, v, host);
+            if (!world_volume(s, entry->name))
+                found_new(s, host, entry);
+            return;
+        }
+        v->seen = host->scans + 1;
+        if (v->size_bytes != entry->size_bytes || v->allocated_bytes != entry->allocated_bytes)
+            world_touch(v, EVENT_BIT(EVENT_SIZE));
+        v->size_bytes = entry->size_bytes;
+        v->allocated_bytes = entry->allocated_bytes;
+        taken_remove(site_of(s, host), entry->name);
+        return;
+    }
+    if (is_ours_too(s, v, host, entry))
+        return;
+    if (!home && !v->migration) { /* its host is no longer configured */
+        rehome(s, v, host, entry);
+        return;
+    }
+    taken_add(site_of(s, host), entry->name, "conflicting name");
+}
+
+void world_on_entry(void *arg, struct host *host, const struct pool_entry *raw)
+{
+    struct service *s = arg;
+    struct site *site = site_of(s, host);
+    struct pool_entry entry = *raw;
+    struct vol *v;
+
+    entry.name[sizeof(entry.name) - 1] = '\0';
+    entry.why[sizeof(entry.why) - 1] = '\0';
+    v = world_volume(s, entry.name);
+    if (entry.kind == POOL_ENTRY_VOLUME && text_is_volume_name(entry.name)) {
+        if (v)
+            entry_of_known(s, v, host, &entry);
+        else {
+            taken_remove(site, entry.name);
+            found_new(s, host, &entry);
+        }
+        return;
+    }
+    if (v && is_at(v, host))
+        gone(s, v, host);
+    if (entry.kind == POOL_ENTRY_GONE)
+        taken_remove(site, entry.name);
+    else
+        taken_add(site, entry.name, entry.why);
+}
+
+/* What a whole scan did not name is gone. */
+static void sweep(struct service *s, struct site *site)
+{
+    uint64_t scan = site->host->scans; /* entries bear the number of the scan to come */
+
+    for (size_t i = site->taken.n; i-- > 0;) {
+        struct taken *taken = site->taken.items[i];
+
+        if (taken->seen < scan)
+            taken_remove(site, taken->name);
+    }
+    for (size_t i = s->by_name.n; i-- > 0;) {
+        struct vol *v = s->by_name.items[i];
+
+        if (is_at(v, site->host) && v->seen < scan)
+            gone(s, v, site->host);
+    }
+}
+
+/* They are found again, or it is tried again, after the next scan. */
+static void give_up_saving(struct service *s, const char *why)
+{
+    log_say(LOG_ERR, "what was found in the pools cannot be recorded: %s", why);
+    catalog_cancel(s->catalog);
+    for (size_t i = s->by_name.n; i-- > 0;) {
+        struct vol *v = s->by_name.items[i];
+
+        if (v->unsaved && !v->shown)
+            world_drop_volume(s, v);
+    }
+    s->discovered = true;
+    loop_set_timer(s->retry, 5 * NS_PER_S);
+}
+
+static int stage_discoveries(struct service *s)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < s->gone.n && r == 0; i++) {
+        const struct gone_records *records = s->gone.items[i];
+
+        r = catalog_drop_volume(s->catalog, records->volume);
+        if (r == 0)
+            r = catalog_drop_copy(s->catalog, records->primary);
+    }
+    for (size_t i = 0; i < s->by_name.n && r == 0; i++) {
+        const struct vol *v = s->by_name.items[i];
+
+        if (!v->unsaved)
+            continue;
+        r = catalog_put_volume(s->catalog, &v->record);
+        if (r == 0)
+            r = catalog_put_copy(s->catalog, &v->primary);
+    }
+    return r;
+}
+
+void world_save_discoveries(struct service *s)
+{
+    struct err e = {.text = "no memory"};
+    int r;
+
+    if (!s->discovered)
+        return;
+    s->discovered = false;
+    r = stage_discoveries(s);
+    if (r == 0)
+        r = catalog_commit(s->catalog, &e);
+    if (r < 0) {
+        give_up_saving(s, e.text);
+        return;
+    }
+    for (size_t i = 0; i < s->by_name.n; i++)
+        ((struct vol *)s->by_name.items[i])->unsaved = false;
+    while (s->gone.n)
+        free(s->gone.items[--s->gone.n]);
+}
+
+void world_forget_taken(struct site *site)
+{
+    while (site->taken.n)
+        free(site->taken.items[--site->taken.n]);
+    free(site->taken.items);
+}
+
+void world_forget_gone(struct service *s)
+{
+    while (s->gone.n)
+        free(s->gone.items[--s->gone.n]);
+    free(s->gone.items);
+}
+
+void world_on_scanned(void *arg, struct host *host, bool complete)
+{
+    struct service *s = arg;
+
+    if (complete)
+        sweep(s, site_of(s, host));
+    world_save_discoveries(s);
+    if (complete) {
+        migration_recover_all(s);
+        migration_collect(s);
+    }
+}

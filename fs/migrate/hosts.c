@@ -1,0 +1,115 @@
+/*
+ * Which pools we take: the catalogue remembers the marker of every host it has met, so that an
+ * unmounted pool's empty folder is not taken for a pool whose volumes are all gone.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/migrate/migration.h"
+
+static struct site *site_of(void *arg, const struct host *host)
+{
+    return world_site_by_number(arg, host->number);
+}
+
+static bool is_at(const struct vol *v, const struct host *host)
+{
+    return strcmp(v->record.host, host->config.name) == 0;
+}
+
+static void on_changed(void *arg, struct host *host)
+{
+    struct service *s = arg;
+
+    world_touch_site(site_of(s, host), EVENT_BIT(EVENT_HOST));
+    for (size_t i = 0; i < s->by_name.n; i++) /* a volume is in error while its host is away */
+        if (is_at(s->by_name.items[i], host) && ((struct vol *)s->by_name.items[i])->shown &&
+            (((struct vol *)s->by_name.items[i])->shown->status == VOLUME_ERROR) == host->up)
+            world_touch(s->by_name.items[i], EVENT_BIT(EVENT_STATE));
+    if (host->lock_fd < 0)
+        migration_host_lost(s, site_of(s, host));
+    if (host->up)
+        migration_recover_all(s);
+    migration_schedule(s);
+}
+
+static size_t n_volumes_at(struct service *s, const struct host *host)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->by_name.n; i++)
+        n += is_at(s->by_name.items[i], host) ? 1 : 0;
+    return n;
+}
+
+static int remember_pool(struct service *s, const struct host *host, const uuid_t uuid,
+                         struct err *e)
+{
+    struct pool pool = {0};
+    int r;
+
+    snprintf(pool.host, sizeof(pool.host), "%s", host->config.name);
+    uuid_copy(pool.uuid, uuid);
+    r = catalog_put_pool(s->catalog, &pool);
+    if (r < 0)
+        return err_set(e, -r, "no memory");
+    return catalog_commit(s->catalog, e);
+}
+
+/* The same storage under a second name: the first to show it has it. */
+static int refuse_second_name(struct service *s, struct site *site, const uuid_t uuid,
+                              struct err *e)
+{
+    char text[37];
+
+    uuid_unparse_lower(uuid, text);
+    for (size_t i = 0; i < s->n_sites; i++) {
+        struct host *other = s->sites[i]->host;
+
+        if (other == site->host || site->host->alias_of[0] || strcmp(other->pool, text) != 0 ||
+            other->alias_of[0])
+            continue;
+        snprintf(site->host->alias_of, sizeof(site->host->alias_of), "%s", other->config.name);
+    }
+    if (!site->host->alias_of[0])
+        return 0;
+    return err_set(e, EEXIST, "it is the same storage as host %s; remove one of the two",
+                   site->host->alias_of);
+}
+
+static int on_hello(void *arg, struct host *host, const struct pool_hello *hello, uuid_t fresh,
+                    struct err *e)
+{
+    struct service *s = arg;
+    struct site *site = site_of(s, host);
+    bool marked = hello->marker != POOL_MARKER_NONE;
+    struct pool known;
+    char text[37];
+    bool met = catalog_get_pool(s->catalog, host->config.name, &known) == 0;
+
+    site->host->alias_of[0] = '\0';
+    if (marked && refuse_second_name(s, site, hello->uuid, e) < 0)
+        return -EEXIST;
+    if (met)
+        uuid_unparse_lower(known.uuid, text);
+    if (met && marked && uuid_compare(known.uuid, hello->uuid) == 0)
+        return 0;
+    if (met && (!marked || n_volumes_at(s, host) > 0))
+        return err_set(
+            e, ENODEV,
+            "%s %s of the pool %s that was there: mount that one there, or give this one "
+            "another host name",
+            host->config.path,
+            marked ? "bears another marker than that" : "has no marker (" POOL_MARKER ")", text);
+    if (marked) /* met by the marker alone: what is not marked yet is not met */
+        return remember_pool(s, host, hello->uuid, e);
+    uuid_generate(fresh);
+    return 0;
+}
+
+const struct host_events world_host_events = {
+    .hello = on_hello,
+    .entry = world_on_entry,
+    .scanned = world_on_scanned,
+    .changed = on_changed,
+};

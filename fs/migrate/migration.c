@@ -1,0 +1,306 @@
+/* The engine of migration.h: how a job is stored, goes on, goes back and ends. */
+#include "fs/migrate/migration.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/crash.h"
+#include "copy/base/log.h"
+
+#define RETRY_NS (2 * NS_PER_S)
+
+void migration_crash_point(const char *when, const struct migration *m)
+{
+#ifdef FERRYFS_FAULTS
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s-%s", when, phases[m->phase].name);
+    crash_point(name);
+#else
+    (void)when;
+    (void)m;
+#endif
+}
+
+void migration_touch(struct migration *m, uint32_t events)
+{
+    world_touch(m->vol, events);
+    world_touch_service(m->service, EVENT_BIT(EVENT_JOBS));
+}
+
+void migration_later(struct migration *m, uint64_t delay_ns, void (*fn)(struct migration *m))
+{
+    m->timer_fn = fn;
+    loop_set_timer(m->timer, delay_ns);
+}
+
+bool migration_claimed(const struct migration *m)
+{
+    return m->job.stat.claim_weak ||
+           (m->claim_fd >= 0 && fcntl(m->claim_fd, F_GETLEASE) == F_RDLCK);
+}
+
+/* The lease goes at once, though a worker may have the descriptor still. */
+void migration_let_go(struct migration *m)
+{
+    if (m->claim_fd >= 0 && !m->job.stat.claim_weak)
+        fcntl(m->claim_fd, F_SETLEASE, F_UNLCK);
+    owned_fd(&m->claim_fd);
+    m->claim_fd = -1;
+    m->whole = false;
+    m->compared = 0;
+}
+
+void migration_release(struct migration *m)
+{
+    migration_let_go(m);
+    owned_fd(&m->destination_fd);
+    m->destination_fd = -1;
+}
+
+/* The one transaction that moves the volume: it is at the destination from here on. */
+static int stage_switch(struct migration *m, struct volume *volume)
+{
+    struct copy source;
+    int r = catalog_get_copy(m->service->catalog, m->job.source_cid, &source);
+
+    if (r < 0)
+        return r;
+    source.role = COPY_DELETE_PENDING;
+    source.mtime_ns = m->source_mtime_ns;
+    source.since_s = world_now_s();
+    m->destination.role = COPY_PRIMARY;
+    memcpy(volume->host, m->job.destination, sizeof(volume->host));
+    uuid_copy(volume->primary, m->job.destination_cid);
+    volume->epoch++;
+    r = catalog_put_copy(m->service->catalog, &source);
+    return r < 0 ? r : catalog_put_volume(m->service->catalog, volume);
+}
+
+static int store(struct migration *m, enum phase_id phase, struct err *e)
+{
+    struct catalog *catalog = m->service->catalog;
+    struct volume volume = m->vol->record;
+    struct copy destination = m->destination;
+    struct job job = m->job;
+    int r = 0;
+
+    snprintf(job.phase, sizeof(job.phase), "%s", phases[phase].name);
+    if (phases[phase].switches)
+        r = stage_switch(m, &volume);
+    if (r == 0)
+        r = catalog_put_job(catalog, &job);
+    if (r == 0)
+        r = catalog_put_copy(catalog, &m->destination);
+    if (r < 0) {
+        catalog_cancel(catalog);
+        m->destination = destination;
+        return err_set(e, -r, "cannot be recorded: %s", strerror(-r));
+    }
+    r = phases[phase].switches ? catalog_commit_confirmed(catalog, e) : catalog_commit(catalog, e);
+    if (r < 0) {
+        m->destination = destination;
+        return r;
+    }
+    m->job = job;
+    if (phases[phase].switches) {
+        m->vol->record = volume;
+        m->vol->primary = m->destination;
+        m->vol->seen = m->to->host->scans + 1;
+        m->vol->moved = true;
+        world_touch(m->vol, EVENT_BIT(EVENT_STATE));
+    }
+    return 0;
+}
+
+static void enter_again(struct migration *m)
+{
+    migration_enter(m, (enum phase_id)m->retry_phase);
+}
+
+void migration_enter(struct migration *m, enum phase_id phase)
+{
+    struct err e = {0};
+    int r;
+
+    if (phases[phase].switches && !migration_claimed(m)) {
+        migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
+        return;
+    }
+    migration_crash_point("leaving", m);
+    r = store(m, phase, &e);
+    if (r < 0) { /* it did not happen: the volume is where it was, and it is tried again */
+        log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s cannot be entered: %s",
+                m->vol->record.name, m->job.number, phases[phase].name, e.text);
+        m->retry_phase = (int)phase;
+        migration_later(m, RETRY_NS, enter_again);
+        return;
+    }
+    m->phase = phase;
+    m->stopped = NULL;
+    migration_crash_point("entered", m);
+    migration_touch(m, EVENT_BIT(EVENT_STATE));
+    phases[phase].go(m);
+}
+
+void migration_next(struct migration *m)
+{
+    assert(m->phase + 1 < PHASE_N);
+    migration_enter(m, m->phase + 1);
+}
+
+static void go_again(struct migration *m)
+{
+    m->stopped = NULL;
+    migration_touch(m, EVENT_BIT(EVENT_STATE));
+    phases[m->phase].go(m);
+}
+
+void migration_fail(struct migration *m, int error, uint64_t offset, const char *text)
+{
+    char escaped[ERR_TEXT_BYTES];
+
+    text_escape(text, strlen(text), escaped, sizeof(escaped));
+    log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s: %s: %s", m->vol->record.name, m->job.number,
+            phases[m->phase].name, err_name(error), escaped);
+    if (phases[m->phase].final || phases[m->phase].backwards) {
+        migration_later(m, RETRY_NS, go_again);
+        return;
+    }
+    m->job.error = error;
+    m->job.error_offset = offset;
+    snprintf(m->job.error_phase, sizeof(m->job.error_phase), "%s", phases[m->phase].name);
+    snprintf(m->job.error_text, sizeof(m->job.error_text), "%s", escaped);
+    if (error == ETXTBSY)
+        migration_let_go(m); /* whoever wants to write waits for that */
+    migration_enter(m, PHASE_ROLLING_BACK);
+}
+
+void migration_stop(struct migration *m, int error, uint64_t offset, const char *text)
+{
+    uint64_t now = io_now_ns();
+
+    if (!m->stopped_since_ns)
+        m->stopped_since_ns = now;
+    if (now - m->stopped_since_ns >= m->service->config->grace_s * NS_PER_S) {
+        migration_fail(m, error, offset, text);
+        return;
+    }
+    m->stopped = err_name(error);
+    vol_say(m->vol, "stopped %s: %s", err_name(error), text);
+    migration_touch(m, EVENT_BIT(EVENT_STATE));
+    migration_later(m, RETRY_NS, go_again);
+}
+
+static void undo_here(struct migration *m)
+{
+    while (m->undoing >= 0 && !phases[m->undoing].undo)
+        m->undoing--;
+    if (m->undoing < 0)
+        migration_finish(m);
+    else
+        phases[m->undoing].undo(m);
+}
+
+void migration_undo_from_the_top(struct migration *m)
+{
+    loop_stop_timer(m->timer);
+    m->undoing = PHASE_ROLLING_BACK;
+    if (m->ask) /* it ends first: it could make again what is undone now */
+        m->answered = NULL;
+    else
+        undo_here(m);
+}
+
+void migration_undone(struct migration *m)
+{
+    migration_crash_point("undoing", m);
+    m->undoing--;
+    undo_here(m);
+}
+
+static void on_answer(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+    host_done_fn *answered = m->answered;
+
+    m->ask = NULL;
+    m->answered = NULL;
+    if (!answered) { /* overtaken by a roll-back or a lost agent */
+        owned_fd(&fd);
+        if (m->recovering)
+            migration_recover(m);
+        else
+            undo_here(m);
+    } else if (reply->error == EHOSTDOWN || reply->error == ETIMEDOUT) {
+        owned_fd(&fd);
+        copying_end(m, THEN_RECOVER);
+    } else {
+        answered(m, reply, fd);
+    }
+}
+
+struct pool_request migration_request(const struct migration *m, enum pool_op op, bool at_source)
+{
+    struct pool_request request = {
+        .kind = op, .epoch = m->destination.epoch, .size_bytes = m->job.stat.total_bytes};
+
+    memcpy(request.name, m->vol->record.name, sizeof(request.name));
+    uuid_copy(request.cid, at_source ? m->job.source_cid : m->job.destination_cid);
+    uuid_copy(request.volume, m->job.volume);
+    request.expect = at_source ? m->source : m->destination.identity;
+    request.has_expect = at_source || m->destination.state != COPY_INTENT;
+    return request;
+}
+
+static void doubt(struct migration *m)
+{
+    copying_end(m, THEN_RECOVER);
+}
+
+void migration_ask(struct migration *m, struct site *site, const struct pool_request *request,
+                   int fd, host_done_fn *done)
+{
+    int r;
+
+    assert(!m->ask);
+    r = site ? host_ask(site->host, request, fd, 0, on_answer, m, &m->ask) : -EHOSTDOWN;
+    if (r == 0) {
+        m->answered = done;
+        return;
+    }
+    m->recovering = true; /* the agent's end is not noticed yet: look again when it is */
+    migration_touch(m, EVENT_BIT(EVENT_STATE));
+    migration_later(m, RETRY_NS, doubt);
+}
+
+int migration_abort(struct migration *m, struct err *e)
+{
+    int r;
+
+    if (phases[m->phase].final)
+        return err_set(e, EBUSY, "too late: the volume is at %s already", m->vol->record.host);
+    if (m->job.abort)
+        return 0;
+    if (phases[m->phase].backwards)
+        return err_set(e, EBUSY, "it is rolling back already: %s", m->job.error_text);
+    m->job.abort = true;
+    CRASH_POINT("abort-before");
+    r = store(m, m->recovering ? m->phase : PHASE_ROLLING_BACK, e);
+    if (r < 0) {
+        m->job.abort = false;
+        return err_set(e, EIO, "the catalogue cannot be written");
+    }
+    CRASH_POINT("abort-after");
+    migration_touch(m, EVENT_BIT(EVENT_STATE));
+    if (m->recovering)
+        return 0;
+    m->phase = PHASE_ROLLING_BACK;
+    m->stopped = NULL;
+    phases[m->phase].go(m);
+    return 0;
+}

@@ -1,0 +1,147 @@
+/*
+ * A migration: one job, driven by the owner through the table of phases.
+ *
+ * The rule (SAFETY 4): before a phase begins, a committed record names it; its `go` then does the
+ * work, which may be repeated after a crash; the phase that is marked `switches` is entered by the
+ * one transaction that makes the destination the primary copy. Going back runs every `undo` from
+ * the highest phase down, whatever was reached: each is idempotent.
+ */
+#pragma once
+
+#include "fs/migrate/progress.h"
+#include "fs/migrate/worker.h"
+#include "fs/migrate/world.h"
+
+struct migration;
+
+struct phase {
+    const char *name;                  /* on disk, and shown as `phase`: never renamed */
+    const char *status;                /* what `migrate/status` shows meanwhile */
+    void (*go)(struct migration *m);   /* begins it; ends in migration_next or migration_fail */
+    void (*undo)(struct migration *m); /* ends in migration_undone; NULL: nothing to undo */
+    bool waits;                        /* for its turn in the queue */
+    bool backwards;                    /* the job is on its way back */
+    bool switches;                     /* entering it makes the destination the primary copy */
+    bool final;                        /* only forward from here */
+};
+
+/* In the order of a migration; the last is the way back. */
+enum phase_id {
+    PHASE_QUEUED,
+    PHASE_RESERVING,
+    PHASE_COPYING,
+    PHASE_VERIFYING,
+    PHASE_SWITCHING,
+    PHASE_CLEANING,
+    PHASE_ROLLING_BACK,
+    PHASE_N
+};
+extern const struct phase phases[PHASE_N];
+int phase_by_name(const char *name); /* -1: none */
+
+/* What the death of a worker leads to. */
+enum then {
+    THEN_RETRY,  /* it died by itself: another takes over */
+    THEN_WAIT,   /* the timer goes on */
+    THEN_SWITCH, /* it is done */
+    THEN_AGAIN,  /* the phase was begun again meanwhile */
+    THEN_UNDO,
+    THEN_RECOVER, /* look at the evidence anew */
+};
+
+struct migration {
+    struct service *service;
+    struct vol *vol;
+    struct job job;          /* the journal; as committed but for its counters */
+    struct copy destination; /* its record; what changed goes with the next commit */
+    struct site *from, *to;  /* NULL: not configured any more */
+    enum phase_id phase;
+    bool running;    /* counts against max_jobs */
+    bool recovering; /* of an earlier run or a lost agent: its evidence is not judged yet */
+    bool fresh;      /* nothing was ever written to the destination */
+    bool whole;      /* one claim has held, and one worker has run, since the copy began from 0 */
+    const char *stopped; /* not NULL: why it waits for better times, in the phase it is in */
+    uint64_t stopped_since_ns;
+    uint64_t need_bytes; /* of space at the destination, at most */
+    int undoing;         /* the phase whose undo runs; -1: none does */
+    int claim_fd, destination_fd;
+    struct io_identity source;
+    uint64_t source_mtime_ns;
+    struct worker *worker;
+    enum then after_worker; /* what its death leads to */
+    unsigned deaths;        /* of workers, since the last checkpoint */
+    unsigned compared;      /* passes of verification that succeeded under this claim */
+    struct host_ask *ask;
+    host_done_fn *answered;    /* of ask */
+    bool old_removed;          /* the source's copy is destroyed: its record goes too */
+    uint32_t found_source;     /* enum pool_found, while recovering */
+    struct loop_source *timer; /* begins again what timer_fn does */
+    void (*timer_fn)(struct migration *m);
+    int retry_phase;      /* to be entered again by the timer */
+    struct job_stat base; /* the counters before this worker */
+    struct meter_rate rate;
+};
+
+/*
+ * Accept: the records are committed. claim_fd is taken over (on success). Returns 0, or -EIO and
+ * the like when nothing was stored.
+ */
+int migration_accept(struct service *s, struct vol *v, struct site *to, uid_t uid, int *claim_fd,
+                     const struct pool_reply *claim, struct err *e);
+/* Take up a job of an earlier run. */
+int migration_load(struct service *s, const struct job *job);
+/* Ask to abort. 0, -EBUSY too late, -EIO not stored. */
+int migration_abort(struct migration *m, struct err *e);
+/* Look at the evidence of jobs that wait for it; called when a host came up, and by rescan. */
+void migration_recover_all(struct service *s);
+/* Is there room for one more such job? */
+bool migration_may_run(const struct migration *m);
+/* Begin those whose turn it is. */
+void migration_schedule(struct service *s);
+/* Retry to destroy copies that wait for it. */
+void migration_collect(struct service *s);
+/* Let go of everything; the journal stays. */
+void migration_close_all(struct service *s);
+
+/* Every tick: counters, leases. */
+void migration_tick(struct service *s);
+/* An agent was lost: what was under way there is looked at again when it is back. */
+void migration_host_lost(struct service *s, struct site *site);
+
+/* A note (vol_note): %s is the old host. */
+#define WRITTEN_SINCE                                                                              \
+    "its old copy on %s was written after the volume had moved on; it is kept hidden there"
+
+/* For the phases. */
+void migration_next(struct migration *m); /* to the phase after this one */
+void migration_enter(struct migration *m, enum phase_id phase);
+/* error: positive errno. Back from here; where it is too late for that, it is tried again. */
+void migration_fail(struct migration *m, int error, uint64_t offset, const char *text);
+/* Wait, as long as the grace lasts, and begin the phase again. */
+void migration_stop(struct migration *m, int error, uint64_t offset, const char *text);
+void migration_undone(struct migration *m);
+void migration_finish(struct migration *m);
+void migration_recover(struct migration *m);
+void migration_later(struct migration *m, uint64_t delay_ns, void (*fn)(struct migration *m));
+/* One question at a time. Lost agents and a roll-back that waits for it are seen to. */
+void migration_ask(struct migration *m, struct site *site, const struct pool_request *request,
+                   int fd, host_done_fn *done);
+struct pool_request migration_request(const struct migration *m, enum pool_op op, bool at_source);
+void migration_let_go(struct migration *m);  /* of the claim, at once */
+void migration_release(struct migration *m); /* of the claim and the destination's descriptor */
+bool migration_claimed(const struct migration *m); /* nobody wants to write the source */
+void migration_touch(struct migration *m, uint32_t events);
+void migration_undo_from_the_top(struct migration *m);
+void migration_reckon(struct service *s); /* jobs and reserved space of the hosts */
+void migration_crash_point(const char *when, const struct migration *m);
+/* Claim the source and open the destination, then begin the phase (again). */
+void migration_acquire(struct migration *m);
+
+/* NAMES of the points that fs/migrate has, one a line, into out. */
+void migration_list_crash_points(struct text *out);
+
+/* copying.c: the phases of the worker. */
+void copying_go(struct migration *m), verifying_go(struct migration *m);
+void copying_undo(struct migration *m);
+/* End the worker, if there is one, and do that. */
+void copying_end(struct migration *m, enum then then);

@@ -1,0 +1,70 @@
+#include "fs/migrate/option.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const verify_words[] = {[VERIFY_OFF] = "off", [VERIFY_FULL] = "full", NULL};
+
+const struct option_row volume_options[VOLUME_OPTION_N] = {
+    [VOLUME_OPTION_VERIFY] = {.name = "verify",
+                              .kind = OPTION_WORD,
+                              .words = verify_words,
+                              .preset = VERIFY_FULL,
+                              .latched = true},
+};
+
+const struct option_row max_jobs_option = {
+    .name = "max_jobs", .kind = OPTION_COUNT, .min = 1, .max = 1000, .preset = 2};
+const struct option_row max_queue_option = {
+    .name = "max_queue", .kind = OPTION_COUNT, .min = 0, .max = 100000, .preset = 1000};
+const struct option_row drain_option = {.name = "drain", .kind = OPTION_BOOL};
+
+static int parse_word(const struct option_row *row, const char *word, uint64_t *ret)
+{
+    for (uint64_t i = 0; row->words[i]; i++)
+        if (strcmp(row->words[i], word) == 0) {
+            *ret = i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static int parse_count(const struct option_row *row, const char *word, uint64_t *ret)
+{
+    uint64_t value;
+
+    if (text_parse_u64(word, &value) < 0 || value < row->min || value > row->max)
+        return -EINVAL;
+    *ret = value;
+    return 0;
+}
+
+int option_parse(const struct option_row *row, const char *word, uint64_t *ret)
+{
+    bool on;
+    int r = -EINVAL;
+
+    switch (row->kind) {
+    case OPTION_BOOL:
+        r = text_parse_bool(word, &on);
+        if (r == 0)
+            *ret = on;
+        break;
+    case OPTION_COUNT:
+        r = parse_count(row, word, ret);
+        break;
+    case OPTION_WORD:
+        r = parse_word(row, word, ret);
+        break;
+    }
+    return r;
+}
+
+void option_show(const struct option_row *row, uint64_t value, struct text *out)
+{
+    if (row->kind == OPTION_WORD)
+        text_add(out, "%s", row->words[value]);
+    else
+        text_add(out, "%" PRIu64, value);
+}

@@ -1,0 +1,241 @@
+/* The phases of a migration: what each does, and how it is undone. SAFETY 4 is their table. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/log.h"
+#include "fs/migrate/migration.h"
+
+static void queued_go(struct migration *m)
+{
+    migration_schedule(m->service);
+}
+
+/* --- reserving: claim the source, make the destination --- */
+
+static void on_reserved(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    if (reply->error) {
+        owned_fd(&fd);
+        migration_fail(m, reply->error, UINT64_MAX, reply->text);
+        return;
+    }
+    m->destination_fd = fd;
+    m->fresh = m->destination.state == COPY_INTENT && reply->allocated_bytes == 0;
+    if (m->destination.state == COPY_INTENT)
+        m->destination.state = COPY_MADE;
+    m->destination.identity = reply->identity;
+    m->destination.size_bytes = m->job.stat.total_bytes;
+    if (m->phase == PHASE_RESERVING)
+        migration_next(m);
+    else
+        phases[m->phase].go(m);
+}
+
+static void ask_reserve(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_RESERVE, false);
+
+    migration_ask(m, m->to, &request, -1, on_reserved);
+}
+
+static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    if (reply->error) {
+        owned_fd(&fd);
+        migration_fail(m, reply->error == EBUSY ? ETXTBSY : reply->error, UINT64_MAX, reply->text);
+        return;
+    }
+    m->claim_fd = fd;
+    m->job.stat.claim_weak = reply->weak;
+    m->source_mtime_ns = reply->mtime_ns;
+    if (m->destination.state == COPY_INTENT) /* it may have grown while it waited for its turn */
+        m->job.stat.total_bytes = reply->size_bytes;
+    if (reply->size_bytes != m->job.stat.total_bytes)
+        migration_fail(m, ESTALE, UINT64_MAX, "the volume's size changed while nobody held it");
+    else
+        ask_reserve(m);
+}
+
+void migration_acquire(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_CLAIM, true);
+
+    if (m->claim_fd >= 0)
+        ask_reserve(m);
+    else
+        migration_ask(m, m->from, &request, -1, on_claimed);
+}
+
+static void on_removed(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error)
+        migration_fail(m, reply->error, UINT64_MAX, reply->text);
+    else
+        migration_undone(m);
+}
+
+/* The destination goes only while the source is seen to be there (I3, I10). */
+static void on_source_seen(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct pool_request request;
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error || reply->found != POOL_FOUND_PUBLISHED) {
+        copying_end(m, THEN_RECOVER);
+        return;
+    }
+    request = migration_request(m, POOL_REMOVE, false);
+    migration_ask(m, m->to, &request, -1, on_removed);
+}
+
+static void reserving_undo(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_EXAMINE, true);
+
+    migration_release(m);
+    migration_ask(m, m->from, &request, -1, on_source_seen);
+}
+
+/* --- switching: publish the destination; the next phase begins with the switch --- */
+
+static void on_published(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error)
+        migration_fail(m, reply->error, UINT64_MAX, reply->text);
+    else
+        migration_next(m);
+}
+
+static void on_source_there(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct pool_request request;
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error || reply->found != POOL_FOUND_PUBLISHED) {
+        copying_end(m, THEN_RECOVER);
+        return;
+    }
+    if (!migration_claimed(m)) {
+        migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
+        return;
+    }
+    request = migration_request(m, POOL_PUBLISH, false);
+    migration_ask(m, m->to, &request, m->claim_fd, on_published);
+}
+
+static void switching_go(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_EXAMINE, true);
+
+    if (m->claim_fd < 0) /* the claim was lost on the way: what was compared counts no more */
+        migration_recover(m);
+    else
+        migration_ask(m, m->from, &request, -1, on_source_there);
+}
+
+/* --- cleaning: the volume is at the destination; its old copy goes --- */
+
+static void on_old_removed(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error) { /* the migration is a success all the same; it is tried again later */
+        log_say(LOG_WARNING, "volume %s: its old copy on %s stays for now: %s", m->vol->record.name,
+                m->job.source, reply->text);
+        if (reply->error == ESTALE)
+            vol_note(&m->vol->warning, WRITTEN_SINCE, m->job.source);
+    }
+    m->old_removed = reply->error == 0;
+    migration_finish(m);
+}
+
+static void remove_old(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_REMOVE, true);
+
+    m->vol->left = m->source;
+    memcpy(m->vol->left_host, m->job.source, sizeof(m->vol->left_host));
+    migration_release(m);
+    request.has_mtime = 1;
+    request.mtime_ns = m->source_mtime_ns;
+    migration_ask(m, m->from, &request, -1, on_old_removed);
+}
+
+static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error)
+        migration_fail(m, reply->error, UINT64_MAX, reply->text);
+    else
+        remove_old(m);
+}
+
+static void adopt(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_ADOPT, false);
+
+    migration_ask(m, m->to, &request, m->claim_fd, on_adopted);
+}
+
+static void on_old_opened(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    if (reply->error) /* it was removed already, and adopted before that */
+        remove_old(m);
+    else {
+        m->claim_fd = fd;
+        adopt(m);
+    }
+}
+
+static void cleaning_go(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_OPEN, true);
+    struct copy old;
+
+    if (catalog_get_copy(m->service->catalog, m->job.source_cid, &old) == 0)
+        m->source_mtime_ns = old.mtime_ns;
+    if (m->claim_fd >= 0)
+        adopt(m);
+    else
+        migration_ask(m, m->from, &request, -1, on_old_opened);
+}
+
+const struct phase phases[PHASE_N] = {
+    [PHASE_QUEUED] = {"queued", "starting", .go = queued_go, .waits = true},
+    [PHASE_RESERVING] = {"reserving", "starting", .go = migration_acquire, .undo = reserving_undo},
+    [PHASE_COPYING] = {"copying", "migrating", .go = copying_go, .undo = copying_undo},
+    [PHASE_VERIFYING] = {"verifying", "migrating", .go = verifying_go, .undo = copying_undo},
+    [PHASE_SWITCHING] = {"switching", "completing", .go = switching_go},
+    [PHASE_CLEANING] = {"cleaning", "completing", .go = cleaning_go, .switches = true,
+                        .final = true},
+    [PHASE_ROLLING_BACK] = {"rolling-back", "migrating", .go = migration_undo_from_the_top,
+                            .backwards = true},
+};
+
+int phase_by_name(const char *name)
+{
+    for (int i = 0; i < PHASE_N; i++)
+        if (strcmp(phases[i].name, name) == 0)
+            return i;
+    return -1;
+}

@@ -1,0 +1,109 @@
+#include "fs/migrate/progress.h"
+
+#define NS_PER_S  UINT64_C(1000000000)
+#define SAMPLE_NS (NS_PER_S / 2)
+
+static uint64_t load(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static bool store(_Atomic uint64_t *to, uint64_t value)
+{
+    return atomic_exchange(to, value) != value;
+}
+
+/* A worker that only verifies has settled nothing itself. */
+static void take(struct job_stat *stat, const struct job_stat *base,
+                 const struct progress *progress)
+{
+    uint64_t done = load(&progress->done_bytes);
+
+    stat->done_bytes = done > base->done_bytes ? done : base->done_bytes;
+    stat->copied_bytes = base->copied_bytes + load(&progress->copied_bytes);
+    stat->zero_bytes = base->zero_bytes + load(&progress->zero_bytes);
+    stat->hole_bytes = base->hole_bytes + load(&progress->hole_bytes);
+    stat->skipped_bytes = load(&progress->skipped_bytes);
+    stat->verified_bytes = load(&progress->verified_bytes);
+}
+
+static void show(const struct job_stat *stat, struct meter *meter)
+{
+    atomic_store(&meter->done_bytes, stat->done_bytes);
+    atomic_store(&meter->copied_bytes, stat->copied_bytes);
+    atomic_store(&meter->zero_bytes, stat->zero_bytes);
+    atomic_store(&meter->hole_bytes, stat->hole_bytes);
+    atomic_store(&meter->skipped_bytes, stat->skipped_bytes);
+    atomic_store(&meter->verified_bytes, stat->verified_bytes);
+}
+
+/* 100 is for success alone. */
+static bool show_percent(struct meter *meter, uint64_t work, uint64_t all)
+{
+    uint64_t percent = all ? (uint64_t)((unsigned __int128)work * 100 / all) : 0;
+
+    percent = percent < 99 ? percent : 99;
+    return percent > atomic_load(&meter->percent) && store(&meter->percent, percent);
+}
+
+static uint64_t per(uint64_t amount, uint64_t times, uint64_t parts)
+{
+    return (uint64_t)((unsigned __int128)amount * times / parts);
+}
+
+/* Over the window of the samples: bytes a second, and how long what is left takes at that pace. */
+static bool show_rate(struct meter_rate *rate, struct meter *meter, uint64_t moved, uint64_t all,
+                      uint64_t now_ns)
+{
+    unsigned newest = (rate->next + RATE_SAMPLES - 1) % RATE_SAMPLES;
+    uint64_t span_ns, lately;
+    unsigned oldest;
+    bool changed;
+
+    if (rate->n > 0 && now_ns - rate->samples[newest].at_ns < SAMPLE_NS)
+        return false;
+    rate->samples[rate->next].at_ns = now_ns;
+    rate->samples[rate->next].moved_bytes = moved;
+    rate->next = (rate->next + 1) % RATE_SAMPLES;
+    if (rate->n < RATE_SAMPLES)
+        rate->n++;
+    oldest = rate->n < RATE_SAMPLES ? 0 : rate->next;
+    span_ns = now_ns - rate->samples[oldest].at_ns;
+    if (span_ns == 0 || moved < rate->samples[oldest].moved_bytes)
+        return false;
+    lately = moved - rate->samples[oldest].moved_bytes;
+    changed = store(&meter->rate_bytes_per_s, per(lately, NS_PER_S, span_ns));
+    if (lately > 0)
+        changed |=
+            store(&meter->eta_s, per(all > moved ? all - moved : 0, span_ns, lately) / NS_PER_S);
+    return changed;
+}
+
+/* Of what was verified, the part that is data: it lies anywhere. */
+static uint64_t verified_data(const struct job_stat *stat, uint64_t data_bytes)
+{
+    return stat->total_bytes ? per(stat->verified_bytes, data_bytes, stat->total_bytes) : 0;
+}
+
+bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struct job_stat *base,
+                     bool verify, uint64_t data_bytes, const struct progress *progress,
+                     struct meter *meter, uint64_t now_ns)
+{
+    unsigned passes = verify ? 2 : 1;
+    struct timespec now;
+    bool changed;
+
+    if (progress)
+        take(stat, base, progress);
+    show(stat, meter);
+    changed = show_percent(meter, stat->done_bytes + (verify ? stat->verified_bytes : 0),
+                           stat->total_bytes * passes);
+    changed |= show_rate(rate, meter,
+                         stat->copied_bytes + stat->zero_bytes + verified_data(stat, data_bytes),
+                         data_bytes * passes, now_ns);
+    if (changed) {
+        clock_gettime(CLOCK_REALTIME, &now);
+        atomic_store(&meter->changed_s, now.tv_sec);
+    }
+    return changed;
+}

@@ -1,0 +1,29 @@
+/*
+ * From counters to percent, rate and time left.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "copy/wire.h"
+#include "fs/catalog/volume.h"
+#include "fs/view/view.h"
+
+#define RATE_SAMPLES 21 /* half a second apart: the last 10 s */
+
+struct meter_rate {
+    struct {
+        uint64_t at_ns, moved_bytes;
+    } samples[RATE_SAMPLES];
+    unsigned n, next;
+};
+
+/*
+ * Take the worker's counters (NULL: none runs) on top of those it began with (base) into the job's,
+ * and show them. verify: reading back is part of the work. data_bytes: about how much of the volume
+ * is no hole, which is what takes time. Returns whether what is shown changed.
+ */
+bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struct job_stat *base,
+                     bool verify, uint64_t data_bytes, const struct progress *progress,
+                     struct meter *meter, uint64_t now_ns);

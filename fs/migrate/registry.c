@@ -1,0 +1,191 @@
+/*
+ * The tables of volumes and hosts, and how they come out of the catalogue.
+ */
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "fs/migrate/world.h"
+
+bool table_find(const struct table *t, const void *key,
+                int (*cmp)(const void *key, const void *item), size_t *ret_at)
+{
+    size_t low = 0, high = t->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = cmp(key, t->items[middle]);
+
+        if (order == 0) {
+            *ret_at = middle;
+            return true;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    *ret_at = low;
+    return false;
+}
+
+int table_insert(struct table *t, size_t at, void *item)
+{
+    assert(at <= t->n);
+    if (t->n == t->cap) {
+        size_t cap = t->cap ? 2 * t->cap : 16;
+        void **items = reallocarray(t->items, cap, sizeof(*items));
+
+        if (!items)
+            return -ENOMEM;
+        t->items = items;
+        t->cap = cap;
+    }
+    memmove(t->items + at + 1, t->items + at, (t->n - at) * sizeof(*t->items));
+    t->items[at] = item;
+    t->n++;
+    return 0;
+}
+
+void table_remove(struct table *t, size_t at)
+{
+    assert(at < t->n);
+    t->n--;
+    memmove(t->items + at, t->items + at + 1, (t->n - at) * sizeof(*t->items));
+}
+
+static int by_name(const void *key, const void *item)
+{
+    return strcmp(key, ((const struct vol *)item)->record.name);
+}
+
+static int by_number(const void *key, const void *item)
+{
+    uint64_t a = *(const uint64_t *)key, b = ((const struct vol *)item)->record.number;
+
+    return a < b ? -1 : a > b;
+}
+
+struct vol *world_volume(struct service *s, const char *name)
+{
+    size_t at;
+
+    return table_find(&s->by_name, name, by_name, &at) ? s->by_name.items[at] : NULL;
+}
+
+struct vol *world_volume_by_number(struct service *s, uint64_t number)
+{
+    size_t at;
+
+    return table_find(&s->by_number, &number, by_number, &at) ? s->by_number.items[at] : NULL;
+}
+
+struct vol *world_volume_by_uuid(struct service *s, const uuid_t uuid)
+{
+    struct volume record;
+
+    if (catalog_get_volume(s->catalog, uuid, &record) < 0)
+        return NULL;
+    return world_volume_by_number(s, record.number);
+}
+
+struct site *world_site(struct service *s, const char *host)
+{
+    for (size_t i = 0; i < s->n_sites; i++)
+        if (strcmp(s->sites[i]->host->config.name, host) == 0)
+            return s->sites[i];
+    return NULL;
+}
+
+struct site *world_site_by_number(struct service *s, uint64_t number)
+{
+    return number >= 1 && number <= s->n_sites ? s->sites[number - 1] : NULL;
+}
+
+int world_add_volume(struct service *s, struct vol *v)
+{
+    size_t name_at, number_at;
+    int r;
+
+    if (table_find(&s->by_name, v->record.name, by_name, &name_at) ||
+        table_find(&s->by_number, &v->record.number, by_number, &number_at))
+        return -EEXIST;
+    r = table_insert(&s->by_name, name_at, v);
+    if (r < 0)
+        return r;
+    r = table_insert(&s->by_number, number_at, v);
+    if (r < 0) {
+        table_remove(&s->by_name, name_at);
+        return r;
+    }
+    for (int i = 0; i < VOLUME_OPTION_N; i++)
+        v->options[i] = volume_options[i].preset;
+    world_touch(v, UINT32_MAX);
+    world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
+    return 0;
+}
+
+void world_drop_volume(struct service *s, struct vol *v)
+{
+    size_t at;
+
+    if (table_find(&s->by_name, v->record.name, by_name, &at) && s->by_name.items[at] == v)
+        table_remove(&s->by_name, at);
+    if (table_find(&s->by_number, &v->record.number, by_number, &at) && s->by_number.items[at] == v)
+        table_remove(&s->by_number, at);
+    world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
+    if (v->shown)
+        view_volume_put(v->shown);
+    if (v->meter)
+        meter_close(v->meter);
+    free(v->conflict);
+    free(v->warning);
+    free(v->message);
+    free(v);
+}
+
+static int load_volume(const struct volume *record, void *arg)
+{
+    struct service *s = arg;
+    OWNED(mem) struct vol *v = calloc(1, sizeof(*v));
+    int r;
+
+    if (!v)
+        return -ENOMEM;
+    v->record = *record;
+    r = catalog_get_copy(s->catalog, record->primary, &v->primary);
+    if (r == -ENOENT)
+        vol_note(&v->conflict, "the catalogue has no record of its primary copy");
+    else if (r < 0)
+        return r;
+    v->size_bytes = v->allocated_bytes = v->primary.size_bytes;
+    r = world_add_volume(s, v);
+    if (r == 0)
+        take_ptr(v);
+    return r;
+}
+
+void vol_note(char **note, const char *fmt, ...)
+{
+    va_list args;
+
+    free(take_ptr(*note));
+    if (!fmt)
+        return;
+    va_start(args, fmt);
+    if (vasprintf(note, fmt, args) < 0)
+        *note = NULL;
+    va_end(args);
+}
+
+int world_load(struct service *s, struct err *e)
+{
+    int r = catalog_each_volume(s->catalog, load_volume, s);
+
+    if (r < 0)
+        return err_set(e, -r, "cannot take up the volumes of the catalogue: %s", strerror(-r));
+    return 0;
+}

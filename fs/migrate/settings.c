@@ -1,0 +1,120 @@
+/*
+ * Writes that change a setting: parse, store in the world, show. They live until changed or
+ * restart.
+ */
+#include <string.h>
+
+#include "fs/migrate/migration.h"
+
+void service_store_verify(struct service *s, struct request *request)
+{
+    const struct option_row *row = &volume_options[VOLUME_OPTION_VERIFY];
+    struct vol *v = world_volume_by_number(s, request->subject.volume);
+    struct err e = {0};
+    int r = 0;
+
+    if (!v) {
+        request_done(request, s, -ENODEV);
+        return;
+    }
+    if (row->latched && v->migration)
+        r = err_set(&e, EBUSY, "%s cannot change while a job runs", row->name);
+    else if (option_parse(row, request->word, &v->options[VOLUME_OPTION_VERIFY]) < 0)
+        r = err_set(&e, EINVAL, "verify is full or off");
+    if (r < 0)
+        r = vol_refuse(v, request, &e);
+    else
+        world_touch(v, EVENT_BIT(EVENT_SETTING));
+    request_done(request, s, r);
+}
+
+void service_store_max_jobs(struct service *s, struct request *request)
+{
+    struct site *site = world_site_by_number(s, request->subject.host);
+    int r =
+        option_parse(&max_jobs_option, request->word, site ? &site->host->max_jobs : &s->max_jobs);
+
+    if (r == 0 && site)
+        world_touch_site(site, EVENT_BIT(EVENT_SETTING));
+    if (r == 0) {
+        world_touch_service(s, EVENT_BIT(EVENT_SETTING));
+        migration_schedule(s);
+    }
+    request_done(request, s, r);
+}
+
+void service_store_max_queue(struct service *s, struct request *request)
+{
+    int r = option_parse(&max_queue_option, request->word, &s->max_queue);
+
+    if (r == 0)
+        world_touch_service(s, EVENT_BIT(EVENT_SETTING));
+    request_done(request, s, r);
+}
+
+void service_store_drain(struct service *s, struct request *request)
+{
+    struct site *site = world_site_by_number(s, request->subject.host);
+    uint64_t drain;
+    int r = site ? option_parse(&drain_option, request->word, &drain) : -ENODEV;
+
+    if (r == 0) {
+        site->host->drain = drain != 0;
+        world_touch_site(site, EVENT_BIT(EVENT_SETTING));
+    }
+    request_done(request, s, r);
+}
+
+void service_store_rescan(struct service *s, struct request *request)
+{
+    bool now;
+    int r = text_parse_bool(request->word, &now);
+
+    if (r == 0 && !now)
+        r = -EINVAL;
+    for (size_t i = 0; i < s->n_sites && r == 0; i++)
+        host_rescan(s->sites[i]->host);
+    request_done(request, s, r);
+}
+
+void service_store_abort(struct service *s, struct request *request)
+{
+    struct vol *v = world_volume_by_number(s, request->subject.volume);
+    struct err e = {0};
+    int r;
+
+    if (!v) {
+        request_done(request, s, -ENODEV);
+        return;
+    }
+    if (strcmp(request->word, "1") != 0)
+        r = err_set(&e, EINVAL, "write 1 to abort");
+    else if (!v->migration)
+        r = err_set(&e, ESRCH, "nothing runs");
+    else
+        r = migration_abort(v->migration, &e);
+    if (r < 0)
+        r = vol_refuse(v, request, &e);
+    else
+        vol_say(v, "aborting %" PRIu64,
+                v->migration ? v->migration->job.number : v->record.last_job);
+    request_done(request, s, r);
+}
+
+/* What depends on state alone is refused at open(2): only there does dash tell the true reason. */
+void service_admit_abort(struct service *s, struct request *request)
+{
+    struct vol *v = world_volume_by_number(s, request->subject.volume);
+    struct err e = {0};
+    int r = 0;
+
+    if (!v)
+        r = -ENODEV;
+    else if (!v->migration)
+        r = err_set(&e, ESRCH, "nothing runs");
+    else if (phases[v->migration->phase].final)
+        r = err_set(&e, EBUSY, "too late: the volume is at %s already", v->record.host);
+    if (v && r < 0)
+        vol_refuse(v, request, &e);
+    request_done(request, s, r);
+}

@@ -1,0 +1,310 @@
+/*
+ * A written host name: everything is checked before the write returns, within CHECK_NS.
+ *
+ * First what memory knows (refuse.h), then two questions to the storage: the source's host claims
+ * the volume, the destination's host says whether it could be made there. Then the records are
+ * committed and the writer is told. Meanwhile the world goes on: what memory knows is asked once
+ * more at the end.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/log.h"
+#include "fs/migrate/migration.h"
+#include "fs/migrate/refuse.h"
+
+#define CHECK_NS (1900 * UINT64_C(1000000)) /* a write answers within 2 s */
+#define PROBE_NS (900 * UINT64_C(1000000))  /* an open does not wait for a disk that hangs */
+
+struct admission {
+    struct service *service;
+    struct vol *vol;
+    struct request *request;
+    struct site *to;
+    uint64_t began_ns;
+    int claim_fd;
+    struct pool_reply claim;
+    struct host_ask *ask;
+};
+
+void vol_say(struct vol *v, const char *fmt, ...)
+{
+    va_list args;
+
+    free(take_ptr(v->message));
+    va_start(args, fmt);
+    if (vasprintf(&v->message, fmt, args) < 0)
+        v->message = NULL;
+    va_end(args);
+    world_touch(v, EVENT_BIT(EVENT_MESSAGE));
+}
+
+int vol_refuse(struct vol *v, const struct request *request, const struct err *e)
+{
+    char text[ERR_TEXT_BYTES];
+
+    text_escape(e->text, strlen(e->text), text, sizeof(text));
+    vol_say(v, "refused %s: %s", err_name(e->code), text);
+    log_say(LOG_WARNING, "volume %s: %s '%.64s' by uid %u pid %d refused: %s: %s", v->record.name,
+            request->attr, request->word, request->caller.uid, request->caller.pid,
+            err_name(e->code), text);
+    return -e->code;
+}
+
+static void end(struct admission *a, int result)
+{
+    a->vol->admission = NULL;
+    host_forget(a->ask);
+    owned_fd(&a->claim_fd);
+    request_done(a->request, a->service, result);
+    free(a);
+}
+
+static void end_refused(struct admission *a, const struct err *e)
+{
+    end(a, vol_refuse(a->vol, a->request, e));
+}
+
+void admission_cancel(struct vol *v)
+{
+    struct err e = {ESHUTDOWN, "ferryfs is stopping"};
+
+    if (v->admission)
+        end_refused(v->admission, &e);
+}
+
+static uint64_t left_ns(const struct admission *a)
+{
+    uint64_t passed = io_now_ns() - a->began_ns;
+
+    return passed < CHECK_NS ? CHECK_NS - passed : 1;
+}
+
+static int ask(struct admission *a, struct site *site, enum pool_op op, host_done_fn *done)
+{
+    struct pool_request request = {.kind = op, .size_bytes = a->vol->size_bytes};
+
+    memcpy(request.name, a->vol->record.name, sizeof(request.name));
+    if (op == POOL_CLAIM) {
+        request.has_expect = 1;
+        request.expect = a->vol->primary.identity;
+    } else {
+        request.size_bytes = a->claim.size_bytes;
+    }
+    return host_ask(site->host, &request, -1, left_ns(a), done, a, &a->ask);
+}
+
+/* As memory knows it now. */
+static int refuse_now(struct admission *a, struct err *e)
+{
+    OWNED(view) struct view *view = NULL;
+    struct view_volume *volume;
+
+    world_publish(a->service);
+    view = view_get(a->service->views);
+    volume = view_volume_by_number(view, a->vol->record.number);
+    if (!volume)
+        return err_set(e, EAGAIN, "the volume is not recorded yet, try again");
+    return refuse_at_write(view, volume, view_host_by_name(view, a->to->host->config.name),
+                           a->to->host->config.name, e);
+}
+
+static void refuse_reply(struct admission *a, const struct pool_reply *reply)
+{
+    struct err e = {.code = reply->error};
+
+    memcpy(e.text, reply->text, sizeof(e.text));
+    if (reply->error == EHOSTDOWN || reply->error == ETIMEDOUT || e.text[0]) {
+        end_refused(a, &e);
+        return;
+    }
+    err_set(&e, reply->error, "%s", strerror(reply->error));
+    end_refused(a, &e);
+}
+
+static void accept_now(struct admission *a)
+{
+    struct err e = {0};
+    int r = refuse_now(a, &e);
+
+    if (r == 0)
+        r = migration_accept(a->service, a->vol, a->to, a->request->caller.uid, &a->claim_fd,
+                             &a->claim, &e);
+    if (r < 0) {
+        end_refused(a, &e);
+        return;
+    }
+    vol_say(a->vol, "accepted %" PRIu64 ": %s -> %s, %" PRIu64 " bytes",
+            a->vol->migration->job.number, a->vol->record.host, a->to->host->config.name,
+            a->claim.size_bytes);
+    log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " accepted: %s -> %s, by uid %u",
+            a->vol->record.name, a->vol->migration->job.number, a->vol->record.host,
+            a->to->host->config.name, a->request->caller.uid);
+    end(a, 0);
+}
+
+static void on_admitted(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct admission *a = arg;
+
+    a->ask = NULL;
+    owned_fd(&fd);
+    if (reply->error)
+        refuse_reply(a, reply);
+    else
+        accept_now(a);
+}
+
+static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct admission *a = arg;
+    struct err e = {0};
+    int r;
+
+    a->ask = NULL;
+    a->claim_fd = fd;
+    if (reply->error) {
+        refuse_reply(a, reply);
+        return;
+    }
+    a->claim = *reply;
+    r = ask(a, a->to, POOL_ADMIT, on_admitted);
+    if (r < 0) {
+        err_set(&e, r == -EAGAIN ? ETIMEDOUT : -r, "%s does not answer", a->to->host->config.name);
+        end_refused(a, &e);
+    }
+}
+
+/* Which host the word means; what asks for no change is answered here (ret_done). */
+static int choose(struct service *s, struct vol *v, const char *word, struct site **ret,
+                  bool *ret_done, struct err *e)
+{
+    OWNED(view) struct view *view = NULL;
+    struct view_volume *volume;
+    const struct view_host *host;
+    const struct migration *m = v->migration;
+    int r;
+
+    world_publish(s);
+    view = view_get(s->views);
+    volume = view_volume_by_number(view, v->record.number);
+    if (!volume)
+        return err_set(e, EAGAIN, "the volume is not recorded yet, try again");
+    *ret_done = true;
+    if (m && !m->job.abort && !phases[m->phase].backwards && !m->recovering &&
+        (strcmp(word, m->job.destination) == 0 || strcmp(word, "auto") == 0)) {
+        vol_say(v, "already moving to %s", m->job.destination);
+        return 0;
+    }
+    if (!m && strcmp(word, v->record.host) == 0) {
+        vol_say(v, "already on %s", word);
+        return 0;
+    }
+    *ret_done = false;
+    r = refuse_at_open(view, volume, e);
+    if (r < 0)
+        return r;
+    host =
+        strcmp(word, "auto") == 0 ? refuse_choose(view, volume, e) : view_host_by_name(view, word);
+    if (!host && strcmp(word, "auto") == 0)
+        return -e->code;
+    r = refuse_at_write(view, volume, host, word, e);
+    if (r == 0)
+        *ret = world_site(s, host->name);
+    return r;
+}
+
+static int begin(struct service *s, struct vol *v, struct request *request, struct site *to,
+                 host_done_fn *done, uint64_t limit_ns)
+{
+    struct admission *a = calloc(1, sizeof(*a));
+    struct site *from = world_site(s, v->record.host);
+    int r;
+
+    if (!a || !from) {
+        free(a);
+        return a ? -EHOSTDOWN : -ENOMEM;
+    }
+    *a = (struct admission){.service = s,
+                            .vol = v,
+                            .request = request,
+                            .to = to,
+                            .began_ns = io_now_ns() + limit_ns - CHECK_NS,
+                            .claim_fd = -1};
+    r = ask(a, from, POOL_CLAIM, done);
+    if (r < 0) {
+        free(a);
+        return r == -EAGAIN ? -ETIMEDOUT : r;
+    }
+    v->admission = a;
+    return 0;
+}
+
+void service_store_target(struct service *s, struct request *request)
+{
+    struct vol *v = world_volume_by_number(s, request->subject.volume);
+    struct site *to = NULL;
+    struct err e = {0};
+    bool done = false;
+    int r;
+
+    if (!v) {
+        request_done(request, s, -ENODEV);
+        return;
+    }
+    if (v->admission) {
+        err_set(&e, EALREADY, "another request is being checked");
+        request_done(request, s, vol_refuse(v, request, &e));
+        return;
+    }
+    r = choose(s, v, request->word, &to, &done, &e);
+    if (r == 0 && !done) {
+        r = begin(s, v, request, to, on_claimed, CHECK_NS);
+        if (r == 0)
+            return;
+        err_set(&e, -r, "%s cannot be asked: %s", v->record.host, strerror(-r));
+    }
+    request_done(request, s, r < 0 ? vol_refuse(v, request, &e) : 0);
+}
+
+/* Only that somebody holds the volume is told at open; everything else is told by the write. */
+static void on_probed(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct admission *a = arg;
+
+    a->ask = NULL;
+    owned_fd(&fd);
+    if (reply->error == EBUSY)
+        refuse_reply(a, reply);
+    else
+        end(a, 0);
+}
+
+void service_admit_target(struct service *s, struct request *request)
+{
+    struct vol *v = world_volume_by_number(s, request->subject.volume);
+    OWNED(view) struct view *view = NULL;
+    struct view_volume *volume;
+    struct err e = {0};
+    int r = 0;
+
+    if (!v) {
+        request_done(request, s, -ENODEV);
+        return;
+    }
+    world_publish(s);
+    view = view_get(s->views);
+    volume = view_volume_by_number(view, v->record.number);
+    if (volume)
+        r = refuse_at_open(view, volume, &e);
+    if (r < 0) {
+        request_done(request, s, vol_refuse(v, request, &e));
+        return;
+    }
+    if (v->migration || v->admission || begin(s, v, request, NULL, on_probed, PROBE_NS) < 0)
+        request_done(request, s, 0);
+}

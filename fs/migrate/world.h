@@ -1,0 +1,151 @@
+/*
+ * The owner's world: volumes, hosts, migrations. Private to fs/migrate; owner thread only, but for
+ * what is marked.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "copy/base/loop.h"
+#include "copy/wire.h"
+#include "fs/catalog/catalog.h"
+#include "fs/host/host.h"
+#include "fs/migrate/option.h"
+#include "fs/migrate/service.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+struct migration;
+
+/* A volume as the owner knows it: its records as they are committed, and what was seen of it. */
+struct vol {
+    struct volume record;
+    struct copy primary;
+    uint64_t size_bytes, allocated_bytes;
+    uint64_t seen;      /* the host's scan number that named it last */
+    bool moved;         /* it was switched in this run: late news of its old places may be about */
+    bool checking_gone; /* asked its host whether it is gone */
+    bool unsaved;       /* its records are still to be committed; a new one is not shown */
+    char left_host[TEXT_HOST_BYTES]; /* where its last old copy was removed from ... */
+    struct io_identity left;         /* ... and which file that was */
+    char *conflict; /* evidence that fits no record: a human decides; NULL: none (vol_note) */
+    char *warning;  /* what a human should look at though the volume is well; NULL: nothing */
+    char *message;  /* the answer to the last request; NULL: none yet */
+    uint64_t options[VOLUME_OPTION_N];
+    struct migration *migration;
+    struct admission *admission; /* a request that is being checked */
+    struct meter *meter;
+    struct view_volume *shown; /* in the current view; NULL: not yet */
+    uint32_t dirty;            /* EVENT_BITs since */
+    struct timespec changed[EVENT_N];
+};
+
+/* A name on a host that is no volume of ours there: unlistable, or another host has that volume. */
+struct taken {
+    char name[256]; /* raw */
+    char why[24];
+    uint64_t seen;
+};
+
+struct table { /* of pointers, sorted */
+    void **items;
+    size_t n, cap;
+};
+
+struct site { /* a host and what the owner keeps beside it */
+    struct host *host;
+    struct service *service;
+    struct table taken; /* struct taken, by name */
+    struct view_host *shown;
+    uint32_t dirty;
+    struct timespec changed[EVENT_N];
+    bool same_storage; /* refused: another host has that pool */
+};
+
+struct service {
+    const struct service_config *config;
+    struct loop *loop;
+    struct catalog *catalog;
+    struct view_store *views;
+    service_change_fn *on_change;
+    void *on_change_arg;
+    struct site **sites;
+    size_t n_sites;
+    struct table by_name, by_number; /* struct vol */
+    struct table migrations;         /* struct migration, by job number */
+    uint64_t max_jobs, max_queue;
+    struct table gone; /* records of volumes that are gone, to be dropped */
+    bool discovered;   /* there is something for world_save_discoveries */
+    bool history_new;  /* the history text must be made anew */
+    char *history;
+    uint32_t dirty;
+    struct timespec changed[EVENT_N];
+    struct request *answered, **answered_end; /* waiting for the view to be published */
+    struct loop_source *tick, *retry;
+    bool stopped, ready, ticking;
+    bool scheduling, collecting; /* under way */
+    pthread_t thread;
+    int ready_fd; /* an eventfd: the first look at the pools is over */
+    uint64_t began_ns;
+    int result; /* of the thread */
+    struct {
+        pthread_mutex_t lock; /* guards first and end */
+        struct request *first, **end;
+        bool closed;
+    } inbox;
+    atomic_bool stopping; /* set by any thread */
+};
+
+/* registry.c: the tables. */
+struct vol *world_volume(struct service *s, const char *name);
+struct vol *world_volume_by_number(struct service *s, uint64_t number);
+struct vol *world_volume_by_uuid(struct service *s, const uuid_t uuid);
+struct site *world_site(struct service *s, const char *host);
+struct site *world_site_by_number(struct service *s, uint64_t number);
+int world_add_volume(struct service *s, struct vol *v);
+void world_drop_volume(struct service *s, struct vol *v); /* out of the tables, and freed */
+bool table_find(const struct table *t, const void *key,
+                int (*cmp)(const void *key, const void *item), size_t *ret_at);
+int table_insert(struct table *t, size_t at, void *item);
+void table_remove(struct table *t, size_t at);
+int world_load(struct service *s, struct err *e); /* volumes from the catalogue */
+
+/* discover.c: what the agents see. */
+void world_on_entry(void *arg, struct host *host, const struct pool_entry *entry);
+void world_on_scanned(void *arg, struct host *host, bool complete);
+void world_save_discoveries(struct service *s);
+void world_forget_taken(struct site *site);
+void world_forget_gone(struct service *s);
+
+/* hosts.c: which pools we take. */
+extern const struct host_events world_host_events;
+
+/* publish.c: the view. */
+void world_touch(struct vol *v, uint32_t events);
+void world_touch_site(struct site *site, uint32_t events);
+void world_touch_service(struct service *s, uint32_t events);
+void world_publish(struct service *s);
+void world_forget_shown(struct service *s);
+
+/* report.c: the whole texts of .control. NULL: no memory. */
+char *report_health(struct service *s);
+char *report_jobs(struct service *s);
+char *report_history(struct service *s);
+char *report_hidden(struct service *s);
+
+/* service.c */
+void request_done(struct request *request, struct service *s, int result);
+uint64_t world_now_s(void);
+
+/* target.c: requests that are being checked. Answered with ESHUTDOWN. */
+struct admission;
+void admission_cancel(struct vol *v);
+
+/* Set one of a volume's notes; a NULL fmt clears it. Without memory the old one is lost too. */
+void vol_note(char **note, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What the last request was told. */
+void vol_say(struct vol *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for a refusal, which is logged too. Returns the negative errno of e. */
+int vol_refuse(struct vol *v, const struct request *request, const struct err *e);
