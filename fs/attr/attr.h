@@ -31,20 +31,21 @@ struct attr {
     request_fn *admit;
     /* Not NULL: a read blocks until this is true of a newer view; then it is shown. */
     bool (*ready)(const struct attr_of *of);
-    bool unlisted; /* answers by name, is in no listing */
-    const char *help;  /* one line for the manual and .control/help */
+    bool unlisted;    /* answers by name, is in no listing */
+    bool touched;     /* inotify tells of its changes too */
+    const char *help; /* one line for the manual and .control/help */
 };
 
 /* One directory of fixed files. The three that hold volumes, hosts and these are attr_dir too. */
 struct attr_dir {
-    const char *name;       /* "migrate"; NULL: named after its volume or host */
+    const char *name; /* "migrate"; NULL: named after its volume or host */
     enum about about;
     enum attr_dir_id {
-        ATTR_DIR_ROOT,     /* holds the volumes and .control */
+        ATTR_DIR_ROOT, /* holds the volumes and .control */
         ATTR_DIR_VOLUME,
         ATTR_DIR_MIGRATE,
         ATTR_DIR_CONTROL,
-        ATTR_DIR_HOSTS,    /* holds the hosts */
+        ATTR_DIR_HOSTS, /* holds the hosts */
         ATTR_DIR_HOST,
         ATTR_DIR_N
     } id;
@@ -54,7 +55,10 @@ struct attr_dir {
     const char *help;
 };
 
-extern const struct attr_dir attr_dirs[ATTR_DIR_N]; /* by id */
+extern const struct attr_dir *const attr_dirs[ATTR_DIR_N]; /* by id */
+
+/* When the value last changed; {0}: it never did. */
+struct timespec attr_changed(const struct attr_of *of, const struct attr *attr);
 
 /* The manual's lists, made from the tables. Format of a line: PATH MODE HELP, tabs between. */
 void attr_describe(struct text *out);

@@ -1,0 +1,65 @@
+/*
+ * VOLUME/: what a volume is and where.
+ */
+#include "fs/attr/rows.h"
+
+static void uuid_show(const struct attr_of *of, struct text *out)
+{
+    row_word(out, of->volume->uuid);
+}
+
+static void size_show(const struct attr_of *of, struct text *out)
+{
+    row_number(out, of->volume->size_bytes);
+}
+
+static void allocated_show(const struct attr_of *of, struct text *out)
+{
+    row_number(out, of->volume->allocated_bytes);
+}
+
+static void host_show(const struct attr_of *of, struct text *out)
+{
+    row_word(out, of->volume->host);
+}
+
+static void path_show(const struct attr_of *of, struct text *out)
+{
+    row_word(out, of->volume->path);
+}
+
+static void status_show(const struct attr_of *of, struct text *out)
+{
+    row_word(out, volume_status_names[of->volume->status]);
+}
+
+static void previous_status_show(const struct attr_of *of, struct text *out)
+{
+    const struct view_volume *volume = of->volume;
+    bool there = volume->status == VOLUME_MIGRATING;
+
+    row_word(out, there ? volume_status_names[volume->previous_status] : NULL);
+}
+
+static const struct attr rows[] = {
+    ATTR_RO(uuid, "the volume's uuid, the same wherever it goes"),
+    ATTR_RO(size, "bytes", .wakes_on = EVENT_SIZE),
+    ATTR_RO(allocated, "bytes that are really used", .wakes_on = EVENT_SIZE),
+    ATTR_RO(host, "the host where it is", .wakes_on = EVENT_STATE),
+    ATTR_SECRET(path, "path of the primary copy on this machine, else null",
+                .wakes_on = EVENT_STATE),
+    ATTR_RO(status, "available, in-use, migrating, moved or error", .wakes_on = EVENT_STATE,
+            .touched = true),
+    ATTR_RO(previous_status, "what status goes back to while it is migrating, else null",
+            .wakes_on = EVENT_STATE),
+};
+
+const struct attr_dir volume_dir = {
+    .name = NULL,
+    .about = ABOUT_VOLUME,
+    .id = ATTR_DIR_VOLUME,
+    .parent = ATTR_DIR_ROOT,
+    .attrs = rows,
+    .n_attrs = ARRAY_N(rows),
+    .help = "a volume",
+};
