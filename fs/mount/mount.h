@@ -13,17 +13,17 @@
 struct mount;
 
 struct mount_config {
-    const char *path;  /* the mount point */
-    gid_t group;       /* of the controls (mode 0664) */
-    bool allow_other;  /* everybody may look: as root */
-    unsigned n_threads;/* that serve requests; 0: a sensible number */
+    const char *path;   /* the mount point */
+    gid_t group;        /* of the controls (mode 0664) */
+    bool allow_other;   /* everybody may look: as root */
+    unsigned n_threads; /* that serve requests; 0: a sensible number */
 };
 
 /*
- * Check the mount point and mount there: a directory that is no symlink, is empty and is no mount point.
- * A dead mount of ours (ENOTCONN) is cleared away first.
- * -ENOTDIR, -ELOOP, -ENOTEMPTY, -EBUSY (mounted already), or the errno of mount(2) or fusermount3.
- * The service outlives the mount. No request is served before mount_serve.
+ * Check the mount point and mount there: a directory that is no symlink, is empty and is no mount
+ * point. A dead mount of ours (ENOTCONN) is cleared away first. -ENOTDIR, -ELOOP, -ENOTEMPTY,
+ * -EBUSY (mounted already), or the errno of mount(2) or fusermount3.
+ * The service outlives the mount and has published a view. No request is served before mount_serve.
  */
 int mount_open(const struct mount_config *config, struct service *service, struct mount **ret,
                struct err *e);
@@ -35,8 +35,8 @@ int mount_serve(struct mount *mount);
 int mount_ended_fd(struct mount *mount);
 
 /*
- * Unmount (lazily where it is busy), end every parked read with EINTR, join the threads. Requests that the
- * owner still holds must have been answered before. NULL is allowed.
+ * Unmount (lazily where it is busy), end every parked read with EINTR, join the threads. Requests
+ * that the owner still holds must have been answered before. NULL is allowed.
  */
 void mount_close(struct mount *mount);
 

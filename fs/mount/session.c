@@ -1,0 +1,273 @@
+#include "fs/mount/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/log.h"
+#include "fs/mount/file.h"
+#include "fs/mount/list.h"
+#include "fs/mount/mountpoint.h"
+#include "fs/mount/state.h"
+#include "fs/mount/touch.h"
+#include "fs/mount/tree.h"
+
+/* Above one command by far: a longer one arrives in pieces, and the first of them is refused. */
+#define WRITE_MAX_BYTES (128 * 1024)
+#define BUFFER_BYTES    (WRITE_MAX_BYTES + 4096)
+
+/* Bit of the INIT flags that lets direct I/O files be mapped shared. Source:
+ * include/uapi/linux/fuse.h of Linux 6.6; the header of Debian 12 is older. */
+#define DIRECT_IO_ALLOW_MMAP (UINT64_C(1) << 36)
+
+static void init(void *userdata, struct fuse_conn_info *conn)
+{
+    (void)userdata;
+    conn->max_write = WRITE_MAX_BYTES;
+}
+
+static const struct fuse_lowlevel_ops ops = {
+    .init = init,
+    .lookup = node_lookup,
+    .getattr = node_getattr,
+    .setattr = node_setattr,
+    .statfs = node_statfs,
+    .readdir = list_readdir,
+    .readdirplus = list_readdirplus,
+    .open = file_open,
+    .read = file_read,
+    .write = file_write,
+    .poll = file_poll,
+    .flush = file_flush,
+    .release = file_release,
+    .create = tree_create,
+    .mknod = tree_mknod,
+    .mkdir = tree_mkdir,
+    .symlink = tree_symlink,
+    .link = tree_link,
+    .unlink = tree_unlink,
+    .rmdir = tree_rmdir,
+    .rename = tree_rename,
+};
+
+static ssize_t read_request(int fd, void *buf, size_t n, void *userdata)
+{
+    (void)userdata;
+    return read(fd, buf, n);
+}
+
+static ssize_t write_reply(int fd, struct iovec *iov, int n_iov, void *userdata)
+{
+    const struct mount *mount = userdata;
+    struct fuse_init_out out;
+
+    /* Ask in the answer to INIT for what this libfuse cannot ask for yet. */
+    if (mount->allows_mmap && !mount->greeted && n_iov == 2 && iov[1].iov_len == sizeof(out)) {
+        memcpy(&out, iov[1].iov_base, sizeof(out));
+        out.flags |= FUSE_INIT_EXT;
+        out.flags2 |= (uint32_t)(DIRECT_IO_ALLOW_MMAP >> 32);
+        iov[1].iov_base = &out;
+    }
+    return writev(fd, iov, n_iov);
+}
+
+/*
+ * One request into buf, which has room for BUFFER_BYTES. 1, or -EAGAIN: none is there; -ENODEV: the
+ * mount is over; another errno. Not fuse_session_receive_buf: it talks to stderr.
+ */
+static int receive(struct mount *mount, struct fuse_buf *buf)
+{
+    ssize_t n;
+
+    do
+        n = read(fuse_session_fd(mount->session), buf->mem, BUFFER_BYTES);
+    while (n < 0 && (errno == EINTR || errno == ENOENT)); /* ENOENT: it was interrupted */
+    if (n < 0)
+        return errno == ECONNABORTED ? -ENODEV : -errno;
+    if ((size_t)n < sizeof(struct fuse_in_header))
+        return -EIO;
+    buf->size = (size_t)n;
+    return 1;
+}
+
+static bool offers_mmap(const struct fuse_buf *buf)
+{
+    const size_t header_bytes = sizeof(struct fuse_in_header);
+    struct fuse_init_in in;
+
+    if (buf->size < header_bytes + sizeof(in))
+        return false;
+    memcpy(&in, (const char *)buf->mem + header_bytes, sizeof(in));
+    return in.flags & FUSE_INIT_EXT && in.flags2 & (uint32_t)(DIRECT_IO_ALLOW_MMAP >> 32);
+}
+
+/* INIT is the first request, and the kernel sends no other before its answer. */
+static int greet(struct mount *mount)
+{
+    OWNED(mem) void *bytes = malloc(BUFFER_BYTES);
+    struct fuse_buf buf = {.mem = bytes};
+    int r = bytes ? receive(mount, &buf) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    mount->allows_mmap = offers_mmap(&buf);
+    fuse_session_process_buf(mount->session, &buf);
+    mount->greeted = true;
+    return fcntl(fuse_session_fd(mount->session), F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+    char line[512];
+    size_t n;
+
+    if (vsnprintf(line, sizeof(line), fmt, ap) < 0)
+        return;
+    n = strlen(line);
+    if (n > 0 && line[n - 1] == '\n')
+        line[n - 1] = '\0';
+    log_say((int)level, "%s", line);
+}
+
+/* fd is taken over, with success alone. */
+static int make_session(struct mount *mount, int fd)
+{
+    const struct fuse_custom_io io = {.read = read_request, .writev = write_reply};
+    char program[] = "ferryfs";
+    char *argv[] = {program, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+
+    fuse_set_log_func(log_fuse);
+    mount->session = fuse_session_new(&args, &ops, sizeof(ops), mount);
+    fuse_opt_free_args(&args);
+    return mount->session ? fuse_session_custom_io(mount->session, &io, fd) : -ENOMEM;
+}
+
+int session_open(struct mount *mount, bool allow_other, struct err *e)
+{
+    OWNED(fd) int fd = mountpoint_mount(mount->path, allow_other, e);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    mount->mounted = true;
+    r = mountpoint_device(mount->path, &mount->dev);
+    if (r == 0)
+        r = make_session(mount, fd);
+    if (r == 0) {
+        take_fd(&fd);
+        r = greet(mount);
+    }
+    return r < 0 ? err_set(e, -r, "cannot talk to the kernel's FUSE: %s", strerror(-r)) : 0;
+}
+
+/*
+ * Every thread waits by itself, and a request wakes one of them (EPOLLEXCLUSIVE); the descriptor
+ * does not block, so that a thread that lost a race goes back to where it hears of the end too.
+ */
+static int open_epoll(const struct mount *mount)
+{
+    struct epoll_event requests = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+    struct epoll_event stop = {.events = EPOLLIN, .data.u32 = 1};
+    OWNED(fd) int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+    if (epoll_fd < 0 ||
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fuse_session_fd(mount->session), &requests) < 0 ||
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, mount->stop_fd, &stop) < 0)
+        return -errno;
+    return take_fd(&epoll_fd);
+}
+
+/* True: there may be a request. */
+static bool await(int epoll_fd)
+{
+    struct epoll_event events[2];
+    bool stop = false;
+    int n;
+
+    do
+        n = epoll_wait(epoll_fd, events, 2, -1);
+    while (n < 0 && errno == EINTR);
+    for (int i = 0; i < n; i++)
+        stop |= events[i].data.u32 == 1;
+    return n > 0 && !stop;
+}
+
+static void say_end(struct mount *mount, int error)
+{
+    if (error != -ENODEV)
+        log_say(LOG_ERR, "cannot serve requests: %s", strerror(-error));
+    fuse_session_exit(mount->session); /* it need not complain that nobody takes its answers */
+    if (eventfd_write(mount->ended_fd, 1) < 0)
+        log_say(LOG_ERR, "cannot tell that the mount is over: %s", strerror(errno));
+}
+
+static void *serve(void *arg)
+{
+    struct mount *mount = arg;
+    OWNED(fd) int epoll_fd = open_epoll(mount);
+    OWNED(mem) void *bytes = malloc(BUFFER_BYTES);
+    struct fuse_buf buf = {.mem = bytes};
+    int r = epoll_fd < 0 ? epoll_fd : 1;
+
+    if (!bytes)
+        r = -ENOMEM;
+    while ((r > 0 && !atomic_load(&mount->stopping)) || (r == -EAGAIN && await(epoll_fd))) {
+        r = receive(mount, &buf);
+        if (r > 0)
+            fuse_session_process_buf(mount->session, &buf);
+    }
+    if (r < 0 && r != -EAGAIN) /* the others were told to stop */
+        say_end(mount, r);
+    return NULL;
+}
+
+int session_serve(struct mount *mount)
+{
+    sigset_t all, before;
+    int r = 0;
+
+    mount->threads = calloc(mount->n_threads, sizeof(*mount->threads));
+    if (!mount->threads)
+        return -ENOMEM;
+    /* Signals are for the main thread. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (mount->n_running < mount->n_threads && r == 0) {
+        r = -pthread_create(&mount->threads[mount->n_running], NULL, serve, mount);
+        mount->n_running += r == 0 ? 1 : 0;
+    }
+    if (r == 0)
+        r = touch_start(mount);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+void session_stop(struct mount *mount)
+{
+    atomic_store(&mount->stopping, true);
+    if (eventfd_write(mount->stop_fd, 1) < 0)
+        log_say(LOG_ERR, "cannot stop serving: %s", strerror(errno));
+    for (; mount->n_running > 0; mount->n_running--)
+        pthread_join(mount->threads[mount->n_running - 1], NULL);
+    free(mount->threads);
+    mount->threads = NULL;
+}
+
+void session_close(struct mount *mount)
+{
+    if (mount->session)
+        fuse_session_destroy(mount->session);
+    mount->session = NULL;
+}

@@ -1,0 +1,16 @@
+/*
+ * The connection to the kernel: mounting, the INIT handshake, and the threads that serve.
+ */
+#pragma once
+
+#include "copy/base/err.h"
+#include "fs/mount/mount.h"
+
+/* Mount at mount->path and answer INIT. 0 or a negative errno; then nothing is mounted. */
+int session_open(struct mount *mount, bool allow_other, struct err *e);
+/* Start mount->n_threads threads. 0 or a negative errno. */
+int session_serve(struct mount *mount);
+/* Stop and join them. */
+void session_stop(struct mount *mount);
+/* Let go of the connection: whoever still waits for an answer gets ECONNABORTED. */
+void session_close(struct mount *mount);
