@@ -98,6 +98,8 @@ static void on_change(void *arg, uint32_t events)
         agent_lose(agent, e.code, "%s", e.text);
     } else if (agent->batch.n > 0) {
         send_scanned(agent, false);
+        if (agent->stage == AGENT_UP)
+            send_space(agent, true);
     }
 }
 

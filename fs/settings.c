@@ -1,0 +1,145 @@
+#include "fs/settings.h"
+
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "fs/backend/backend.h"
+#include "fs/migrate/option.h"
+
+int setting_absolute(const char *path, char out[PATH_MAX], struct err *e)
+{
+    char here[PATH_MAX];
+    int n;
+
+    if (!*path)
+        return err_set(e, EINVAL, "an empty path");
+    if (*path == '/')
+        n = snprintf(out, PATH_MAX, "%s", path);
+    else if (!getcwd(here, sizeof(here)))
+        return err_set(e, errno, "cannot tell the current directory: %s", strerror(errno));
+    else
+        n = snprintf(out, PATH_MAX, "%s/%s", strcmp(here, "/") == 0 ? "" : here, path);
+    if (n < 0 || n >= PATH_MAX)
+        return err_set(e, ENAMETOOLONG, "the path is too long");
+    while (n > 1 && out[n - 1] == '/')
+        out[--n] = '\0';
+    return 0;
+}
+
+static int set_state(struct options *options, const char *value, struct err *e)
+{
+    return setting_absolute(value, options->state_dir, e);
+}
+
+static int set_group(struct options *options, const char *value, struct err *e)
+{
+    char buffer[65536]; /* a group's members are in it too */
+    struct group group, *found = NULL;
+
+    if (getgrnam_r(value, &group, buffer, sizeof(buffer), &found) != 0 || !found)
+        return err_set(e, EINVAL, "there is no group %s", value);
+    options->group = group.gr_gid;
+    return 0;
+}
+
+static int set_count(const struct option_row *row, const char *value, uint64_t *ret, struct err *e)
+{
+    if (option_parse(row, value, ret) < 0)
+        return err_set(e, EINVAL, "%s is a number from %" PRIu64 " to %" PRIu64, row->name,
+                       row->min, row->max);
+    return 0;
+}
+
+static int set_max_jobs(struct options *options, const char *value, struct err *e)
+{
+    return set_count(&max_jobs_option, value, &options->service.max_jobs, e);
+}
+
+static int set_max_queue(struct options *options, const char *value, struct err *e)
+{
+    return set_count(&max_queue_option, value, &options->service.max_queue, e);
+}
+
+static int set_grace(struct options *options, const char *value, struct err *e)
+{
+    static const struct option_row grace = {.name = "grace", .kind = OPTION_COUNT, .max = 86400};
+
+    return set_count(&grace, value, &options->service.grace_s, e);
+}
+
+const struct setting settings[SETTINGS_N] = {
+    {"state", "DIR", "catalogue and journals (/var/lib/ferryfs)", set_state},
+    {"group", "NAME", "may write the controls (the daemon's own)", set_group},
+    {"max_jobs", "N", "migrations at once; more are queued (2)", set_max_jobs},
+    {"max_queue", "N", "migrations that may wait (1000)", set_max_queue},
+    {"grace", "SECONDS", "how long a job waits for space before it rolls back (60)", set_grace},
+};
+
+static struct host_config *find_host(struct options *options, const char *name)
+{
+    for (size_t i = 0; i < options->service.n_hosts; i++)
+        if (strcmp(options->hosts[i].name, name) == 0)
+            return &options->hosts[i];
+    return NULL;
+}
+
+struct host_config *setting_host(struct options *options, const char *name, struct err *e)
+{
+    struct host_config *hosts, *host = find_host(options, name);
+
+    if (host)
+        return host;
+    if (!text_is_host_name(name)) {
+        err_set(e, EINVAL, "'%.80s' is no host's name: letters, digits and ._- , at most 64", name);
+        return NULL;
+    }
+    hosts = reallocarray(options->hosts, options->service.n_hosts + 1, sizeof(*hosts));
+    if (!hosts) {
+        err_set(e, ENOMEM, "no memory");
+        return NULL;
+    }
+    options->hosts = hosts;
+    host = &hosts[options->service.n_hosts++];
+    *host = (struct host_config){.driver = "dir", .max_jobs = max_jobs_option.preset};
+    snprintf(host->name, sizeof(host->name), "%s", name);
+    return host;
+}
+
+int setting_host_word(struct options *options, const char *value, struct err *e)
+{
+    OWNED(mem) char *name = strdup(value);
+    char *path = name ? strchr(name, '=') : NULL;
+    struct host_config *host;
+
+    if (!name)
+        return err_set(e, ENOMEM, "no memory");
+    if (!path)
+        return err_set(e, EINVAL, "--host takes NAME=PATH, not '%.100s'", value);
+    *path++ = '\0';
+    if (find_host(options, name) && find_host(options, name)->path[0])
+        return err_set(e, EINVAL, "host %s is given twice", name);
+    host = setting_host(options, name, e);
+    return host ? setting_absolute(path, host->path, e) : -e->code;
+}
+
+int setting_host_key(struct options *options, const char *name, const char *key, const char *value,
+                     struct err *e)
+{
+    struct host_config *host = setting_host(options, name, e);
+
+    if (!host)
+        return -e->code;
+    if (strcmp(key, "path") == 0)
+        return setting_absolute(value, host->path, e);
+    if (strcmp(key, "max_jobs") == 0)
+        return set_count(&max_jobs_option, value, &host->max_jobs, e);
+    if (strcmp(key, "driver") != 0)
+        return err_set(e, EINVAL, "a host has no key %.100s", key);
+    if (!backend_by_name(value))
+        return err_set(e, EINVAL, "there is no driver %.100s", value);
+    snprintf(host->driver, sizeof(host->driver), "%s", value);
+    return 0;
+}
