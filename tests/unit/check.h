@@ -1,6 +1,7 @@
 /*
  * TEST(what_is_true) { CHECK(...); } in one file, and TEST_MAIN at its end: a program that runs its
- * tests in their order, prints TAP and exits 1 where one failed. An argument runs the tests whose name holds it.
+ * tests in their order, prints TAP and exits 1 where one failed. An argument runs the tests whose
+ * name holds it.
  */
 #pragma once
 

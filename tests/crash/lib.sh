@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# For tests that kill: source it instead of ../fs/lib.sh. Pools ssd and hdd hold `sparse` and `dense`.
+# `run` is one life of the daemon; FAULT and CRASH of ../fs/lib.sh say how it ends.
+# shellcheck disable=SC2034 # they are used there
+. "$(dirname "${BASH_SOURCE[0]}")/../fs/lib.sh"
+
+pool ssd tmpfs
+pool hdd tmpfs
+volume ssd sparse 16M sparse 1
+volume ssd dense 16M dense 2
+record_world
+
+elsewhere() { if [[ -e $POOLS/ssd/$1 ]]; then echo hdd; else echo ssd; fi; }
+
+# REST: what counts as the end of a job. A copy whose deletion failed may be retried later.
+REST=idle
+no_jobs() { is .control/jobs null; }
+at_rest() { gone || $REST; }
+
+# What a job needs that is to be killed: VOLUME
+forward() { op write "$MNT/$1/migrate/target" "$(elsewhere "$1")" >/dev/null 2>&1; }
+aborted() {
+    forward "$1"
+    op write "$MNT/$1/migrate/abort" 1 >/dev/null 2>&1
+}
+nothing() { :; }
+
+# For the sweeps: STRIDE=1 tries every N. Of pread and malloc there are hundreds, that would tell the same.
+STRIDE=${STRIDE:-1}
+stride_of() {
+    case $1 in
+    pread | malloc) echo $((STRIDE * 97)) ;;
+    *) echo "$STRIDE" ;;
+    esac
+}
+every() { if (($(stride_of "$1") == 1)); then echo "every $1"; else echo "every $(stride_of "$1")th $1"; fi; }
+
+# ACTION VOLUME: start, do that, and wait for the end of the daemon or of the job. True: it died.
+run() {
+    local action=$1 volume=$2 killer=''
+    if [[ $FAULT == *killtree* ]]; then
+        ctl killer FERRYFS_OF_TEST &
+        killer=$!
+    fi
+    [[ -z $FAULT ]] || ctl arm
+    {
+        begin_ferryfs --grace 1
+        until_true answers_or_dead
+        until_true eval 'gone || lists sparse dense'
+        "$action" "$volume"
+        timeout 60 cat "$MNT/$volume/migrate/wait" >/dev/null
+        until_true at_rest || wrong "it neither ends nor rests: $(cat "$MNT/.control/jobs" "$MNT/.control/hidden")"
+        ctl disarm # what a look at the result costs does not count
+        if gone; then
+            wait "$DAEMON"
+            DAEMON=''
+            until_true no_family || kill_family
+        fi
+        [[ -z $killer ]] || { kill "$killer"; wait "$killer"; }
+    } 2>/dev/null
+    [[ -z $DAEMON ]]
+}
+
+# After a death: nothing is lost; after a start all is well, and nothing is left over. $1: the volume
+recovered_whole() {
+    FAULT='' CRASH=''
+    check_world --dead
+    if run nothing "$1"; then
+        wrong "it died again by itself"
+        return
+    fi
+    check_world --mount "$MNT"
+    stop_ferryfs
+}

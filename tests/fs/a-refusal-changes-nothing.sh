@@ -1,0 +1,211 @@
+#!/bin/bash
+# Every row of the table of errors: the errno, at open or at write, in `message` and in the log, and no change.
+# The rows about other machines (EHOSTUNREACH EKEYREJECTED EPROTONOSUPPORT) have no host to come from yet.
+. "$(dirname "$0")/lib.sh"
+pool ssd tmpfs
+pool hdd ext4 1G
+pool third tmpfs
+pool small tmpfs 8M
+pool locked ext4 64M
+pool lost plain
+pool frozen ext4 256M
+volume ssd db1 16M dense
+volume ssd db2 16M sparse
+volume ssd huge 1M
+volume ssd taken 1M
+truncate -s 100T "$POOLS/ssd/huge"
+mkdir "$POOLS/hdd/taken"
+mkdir "$POOLS/twin"
+mount --bind "$POOLS/hdd" "$POOLS/twin"
+start_ferryfs
+stop_ferryfs
+HOST_ARGS+=(--host "twin=$POOLS/twin")
+mount -o remount,ro "$POOLS/locked"
+fault "call=pwrite,from,armed,do=EIO,under=$STATE"
+start_ferryfs
+V=$MNT/db1
+
+# ERRNO CALL WORD: of the first volume's target
+target() { refused "$1" "$2" db1/migrate/target "$3"; }
+
+proves "EACCES: who may not write the controls learns it at open"
+says "open EACCES" as_nobody op write "$V/migrate/target" hdd
+says "open EACCES" as_nobody op write "$V/migrate/abort" 1
+says "open EACCES" as_nobody op open "$V/path" r
+says "open EACCES" as_nobody op open "$MNT/.control/hidden" r
+
+proves "EACCES: a file without a store cannot be opened for writing by root either"
+for file in uuid size host status migrate/status migrate/progress migrate/wait migrate/candidates; do
+    says "open EACCES" op open "$V/$file" w
+    says "open EACCES" op open "$V/$file" rw
+done
+
+proves "EINVAL: a word that can name no host"
+for word in $'\n' " " "hdd third" $'hdd\nthird' "../hdd" "/hdd" "-hdd" "." "h*" $'h\e[31m' $'\xff\xfe'; do
+    says "write EINVAL" op write "$V/migrate/target" "$word"
+done
+printf 'hd\0d' >"$WORLD/word"
+says "write EINVAL" op write-stdin "$V/migrate/target" w <"$WORLD/word"
+printf 'hdd\0' >"$WORLD/word"
+says "write EINVAL" op write-stdin "$V/migrate/target" w <"$WORLD/word"
+says "write EINVAL" op write-count "$V/migrate/target" 4096
+says "write EINVAL" op write-count "$V/migrate/target" 200000
+target EINVAL write "hdd third"
+
+proves "ENAMETOOLONG: a name longer than any host's"
+target ENAMETOOLONG write "$(printf 'h%.0s' {1..65})"
+says "write ENAMETOOLONG" op write-count "$V/migrate/target" 4095
+
+proves "ENXIO: there is no such host"
+target ENXIO write nowhere
+target ENXIO write HDD
+
+proves "EEXIST: another name of the same storage"
+migrate db2 hdd
+refused EEXIST write db2/migrate/target twin
+migrate db2 ssd
+
+proves "EEXIST: something of that name is there, and is left alone"
+refused EEXIST write taken/migrate/target hdd
+
+proves "EHOSTDOWN: the host is down"
+rm "$POOLS/lost/.ferryfs-pool" && rmdir "$POOLS/lost"
+until_true is .control/hosts/lost/state down || wrong "a pool that went is not noticed"
+target EHOSTDOWN write lost
+like "$(<"$MNT/.control/health")" "degraded *lost*"
+mkdir "$POOLS/lost"
+
+proves "ECONNREFUSED: the host is draining"
+says ok op write "$MNT/.control/hosts/third/drain" 1
+target ECONNREFUSED write third
+says ok op write "$MNT/.control/hosts/third/drain" 0
+
+proves "ENOSPC: with the numbers"
+target ENOSPC write small
+like "$(<"$V/migrate/message")" "refused ENOSPC: small has [0-9]* bytes free, needs 16777216"
+
+proves "EFBIG: the host's filesystem has no files that big"
+refused EFBIG write huge/migrate/target hdd
+
+proves "EROFS: the host is read-only"
+target EROFS write locked
+
+proves "ETIMEDOUT: the host gives no answer in 2 s"
+fsfreeze -f "$POOLS/frozen"
+began=$(now_ms)
+says "write ETIMEDOUT" op write "$V/migrate/target" frozen
+under $((2500 * SLOW)) $(($(now_ms) - began)) "ms"
+like "$(<"$V/migrate/message")" "refused ETIMEDOUT: ?*"
+fsfreeze -u "$POOLS/frozen"
+eq "$(<"$V/status")" available
+
+proves "EBUSY: the volume is open for writing elsewhere, told at open"
+mkfifo "$WORLD/hold"
+op hold "$POOLS/ssd/db1" rw <"$WORLD/hold" >"$WORLD/held" &
+holder=$!
+exec 9>"$WORLD/hold"
+until_true grep -q held "$WORLD/held"
+says "open EBUSY" op write "$V/migrate/target" hdd
+like "$(<"$V/migrate/message")" "refused EBUSY: ?*"
+exec 9>&-
+wait "$holder"
+eq "$(<"$V/migrate/status")" null
+eq "$(sed 's/ .*//' "$V/migrate/candidates" | sort | tr '\n' ' ')" "frozen hdd locked lost small third twin "
+
+proves "EBUSY: a mapping that can be written counts as open"
+python3 -c '
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+mapped = mmap.mmap(fd, 4096)
+os.close(fd)
+print("held", flush=True)
+sys.stdin.read()' "$POOLS/ssd/db1" <"$WORLD/hold" >"$WORLD/held" &
+holder=$!
+exec 9>"$WORLD/hold"
+until_true grep -q held "$WORLD/held"
+says "open EBUSY" op write "$V/migrate/target" hdd
+exec 9>&-
+wait "$holder"
+
+proves "ESRCH: there is nothing to abort"
+refused ESRCH open db1/migrate/abort 1
+
+proves "EIO: the catalogue cannot be written, and nothing is started"
+ctl arm
+refused EIO write db1/migrate/target hdd
+ctl disarm
+check_world --mount "$MNT"
+
+proves "EINVAL: settings that are none"
+says "write EINVAL" op write "$V/migrate/verify" maybe
+says "write EINVAL" op write "$MNT/.control/max_jobs" -1
+says "write EINVAL" op write "$MNT/.control/max_jobs" many
+says "write EINVAL" op write "$MNT/.control/hosts/hdd/drain" 2
+says "write EINVAL" op write "$MNT/.control/rescan" yes
+stop_ferryfs
+
+# With jobs under way
+hold_copies
+start_ferryfs
+says ok op write "$MNT/.control/max_jobs" 1
+says ok op write "$MNT/.control/max_queue" 1
+says ok op write "$V/migrate/target" hdd
+held
+
+proves "EALREADY: a job to another host exists"
+target EALREADY write third
+proves "asking for the same host again succeeds and does nothing"
+says ok op write "$V/migrate/target" hdd
+eq "$(<"$V/migrate/message")" "already moving to hdd"
+eq "$(wc -l <"$MNT/.control/jobs")" 1
+
+proves "EBUSY: verify is settled before the start"
+refused EBUSY write db1/migrate/verify off
+proves "EINVAL: only 1 aborts"
+refused EINVAL write db1/migrate/abort 0
+refused EINVAL write db1/migrate/abort yes
+
+proves "ENOBUFS: the queue is full"
+says ok op write "$MNT/db2/migrate/target" hdd
+eq "$(<"$MNT/db2/migrate/phase")" queued
+refused ENOBUFS write taken/migrate/target third
+says ok op write "$MNT/db2/migrate/abort" 1
+eq "$(result db2)" aborted
+
+proves "EBUSY: a job that rolls back, told at open"
+kill_ferryfs
+fault "call=unlinkat,program=pool-agent,from,do=hold,under=$POOLS/hdd"
+start_ferryfs
+says ok op write "$V/migrate/target" hdd
+says ok op write "$V/migrate/abort" 1
+held
+eq "$(<"$V/migrate/phase")" rolling-back
+eq "$(<"$V/migrate/abort")" 1
+refused EBUSY open db1/migrate/target third
+proves "abort twice is fine"
+says ok op write "$V/migrate/abort" 1
+ctl release
+eq "$(result db1)" aborted
+stop_ferryfs
+
+proves "EAGAIN: the volume is still being recovered"
+hold_copies
+start_ferryfs
+says ok op write "$V/migrate/target" hdd
+held
+kill_ferryfs
+no_fault
+mkdir "$WORLD/away"
+umount "$POOLS/twin"
+mount --move "$POOLS/hdd" "$WORLD/away" && rmdir "$POOLS/hdd"
+begin_ferryfs
+until_true answers
+until_true lists db1
+refused EAGAIN open db1/migrate/target third
+like "$(<"$MNT/.control/health")" "degraded *hdd*"
+stop_ferryfs
+mkdir "$POOLS/hdd"
+mount --move "$WORLD/away" "$POOLS/hdd"
+start_ferryfs
+eq "$(result db1)" success
+finish

@@ -1,0 +1,103 @@
+#!/bin/bash
+# A destination that hangs, or a worker that stands still, holds up no reader, no abort and no other volume.
+. "$(dirname "$0")/lib.sh"
+pool ssd tmpfs
+pool hdd ext4 512M
+pool third tmpfs
+volume ssd db1 128M dense
+volume ssd db2 1M
+V=$MNT/db1
+LIMIT_US=$((100000 * SLOW))
+start_ferryfs
+
+# Every file of the volume and the service, and the listing, in under 100 ms each
+all_read_quickly() {
+    local file
+    while IFS= read -r file; do
+        under $LIMIT_US "$(op slowest "$file" 5)" "us for $file"
+    done < <(find "$MNT/db1" "$MNT/.control" -type f)
+    under $LIMIT_US "$(op slowest "$V/status" 500)" "us for one of 500 reads of status"
+    began=$(now_ms)
+    find "$MNT" >"$WORLD/found"
+    under $((100 * SLOW + 100)) $(($(now_ms) - began)) "ms for find"
+}
+
+abort_quickly() {
+    under $((1000000 * SLOW)) "$(op write-us "$V/migrate/abort" 1)" "us for abort"
+    eq "$(<"$V/migrate/abort")" 1
+}
+
+worker() { pgrep -f copy-worker | head -n 1; }
+has_worker() { [[ -n $(worker) ]]; }
+
+proves "with the destination frozen in the midst of a copy everything can be read in under 100 ms"
+says ok op write "$V/migrate/target" hdd
+until_true has_worker
+fsfreeze -f "$POOLS/hdd"
+if [[ $(<"$V/migrate/status") == success ]]; then
+    fsfreeze -u "$POOLS/hdd"
+    die "the copy was over before the freeze"
+fi
+all_read_quickly
+proves "and abort is accepted within 1 s"
+abort_quickly
+eq "$(<"$V/host")" ssd
+all_read_quickly
+proves "and another volume moves meanwhile"
+migrate db2 third
+proves "once it thaws the volume is back as it was"
+fsfreeze -u "$POOLS/hdd"
+eq "$(result db1)" aborted
+eq "$(<"$V/status")" available
+holds until_true idle
+check_world --mount "$MNT"
+
+proves "frozen, then SIGTERM: ferryfs ends, and recovers after the thaw"
+says ok op write "$V/migrate/target" hdd
+until_true has_worker
+fsfreeze -f "$POOLS/hdd"
+kill -TERM "$DAEMON"
+until_true gone || wrong "it does not end"
+wait "$DAEMON"
+DAEMON=''
+fsfreeze -u "$POOLS/hdd"
+until_true no_family || wrong "left over: $(family)"
+start_ferryfs
+eq "$(result db1)" success
+migrate db1 ssd
+
+proves "with the worker stopped everything can be read in under 100 ms, and abort is accepted within 1 s"
+stop_ferryfs
+hold_copies
+start_ferryfs
+says ok op write "$V/migrate/target" hdd
+held
+kill -STOP "$(worker)"
+all_read_quickly
+abort_quickly
+eq "$(result db1)" aborted
+no_worker() { ! has_worker; }
+holds until_true no_worker
+check_world --mount "$MNT"
+
+proves "a worker that is killed: the job goes on with another, or ends in an error, and nothing is lost"
+stop_ferryfs
+fault "call=pwrite,program=copy-worker,at=30,do=kill"
+start_ferryfs
+says ok op write "$V/migrate/target" hdd
+like "$(result db1)" "@(success|error)"
+holds until_true idle
+check_world --mount "$MNT"
+
+proves "the source frozen: reads and abort go on as well"
+stop_ferryfs
+no_fault
+start_ferryfs
+[[ $(<"$V/host") == hdd ]] || migrate db1 hdd
+says ok op write "$V/migrate/target" ssd
+until_true has_worker
+fsfreeze -f "$POOLS/hdd"
+all_read_quickly
+fsfreeze -u "$POOLS/hdd"
+like "$(result db1)" success
+finish

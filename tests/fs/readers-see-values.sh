@@ -1,0 +1,159 @@
+#!/bin/bash
+# Whatever reads the tree gets each value whole, ends at once, and says success.
+. "$(dirname "$0")/lib.sh"
+pool ssd tmpfs
+pool hdd tmpfs
+volume ssd db1 4M sparse
+volume ssd db2 4M dense
+volume hdd db3 64M dense
+start_ferryfs
+migrate db2 hdd
+V=$MNT/db1
+
+# What every file holds, learnt with plain reads: PATH<tab>VALUE
+values() {
+    local path
+    find "$MNT" -type f ! -name free | sort | while IFS= read -r path; do
+        printf '%s\t%s\n' "${path#"$MNT"/}" "$(<"$path")"
+    done
+}
+expected=$(values)
+
+# SENTENCE COMMAND...: succeeds within seconds
+reads() {
+    proves "$1"
+    shift
+    within 10 "$@" >"$WORLD/out" 2>"$WORLD/errors" || wrong "exit status $?: $* $(head -n 3 "$WORLD/errors")"
+    eq "$(<"$WORLD/errors")" ""
+}
+same_tree() {
+    local path
+    while IFS= read -r path; do
+        [[ $(<"$1/$path") == "$(<"$MNT/$path")" ]] || wrong "$path: $(head -c 100 "$1/$path")"
+    done < <(find "$MNT" -type f ! -name free -printf '%P\n')
+}
+
+reads "cat" cat "$V/status"
+eq "$(<"$WORLD/out")" available
+if command -v busybox >/dev/null; then
+    reads "busybox cat" busybox cat "$V/status"
+    eq "$(<"$WORLD/out")" available
+    reads "busybox cp of a file" busybox cp "$V/uuid" "$WORLD/copied"
+    eq "$(<"$WORLD/copied")" "$(<"$V/uuid")"
+fi
+reads "head" head -n 1 "$V/status"
+eq "$(<"$WORLD/out")" available
+reads "head -c 3" head -c 3 "$V/status"
+eq "$(<"$WORLD/out")" ava
+reads "tail" tail -n 1 "$V/host"
+eq "$(<"$WORLD/out")" ssd
+reads "dd bs=1" dd if="$V/host" bs=1 status=none
+eq "$(<"$WORLD/out")" ssd
+reads "dd with an offset" dd if="$V/host" bs=1 skip=1 status=none
+eq "$(<"$WORLD/out")" sd
+reads "grep -r over the whole mount" grep -r . "$MNT"
+eq "$(grep -c . "$WORLD/out")" "$(find "$MNT" -type f -exec cat {} + | grep -c .)"
+reads "find over the whole mount" find "$MNT" -ls
+reads "ls -lR over the whole mount" ls -lR "$MNT"
+reads "du" du -a "$MNT"
+reads "wc -c says the true size" wc -c "$V/status"
+eq "$(<"$WORLD/out")" "10 $V/status"
+reads "stat says the true size" stat -c %s "$V/status"
+eq "$(<"$WORLD/out")" 10
+mkdir "$WORLD/cp" "$WORLD/rsync" "$WORLD/tar"
+reads "cp -r of the whole mount" cp -r "$MNT/." "$WORLD/cp"
+same_tree "$WORLD/cp"
+reads "cp -a of the whole mount" cp -a "$MNT" "$WORLD/cp-a"
+same_tree "$WORLD/cp-a"
+if command -v rsync >/dev/null; then
+    reads "rsync -a of the whole mount" rsync -a "$MNT/" "$WORLD/rsync"
+    same_tree "$WORLD/rsync"
+fi
+reads "tar of the whole mount" tar -C "$MNT" -cf "$WORLD/all.tar" .
+tar -C "$WORLD/tar" -xf "$WORLD/all.tar"
+same_tree "$WORLD/tar"
+grep -q -P '\x00' -r "$WORLD/tar" && wrong "tar padded with NUL"
+reads "Python open and read" python3 -c 'import sys; print(open(sys.argv[1]).read(), end="")' "$V/status"
+eq "$(<"$WORLD/out")" available
+reads "Python copyfile" python3 -c 'import shutil, sys; shutil.copyfile(*sys.argv[1:])' "$V/status" "$WORLD/copied"
+eq "$(<"$WORLD/copied")" available
+reads "a shared mapping" op mmap "$V/status"
+eq "$(<"$WORLD/out")" available
+reads "Python mmap of every file" python3 -c '
+import mmap, os, sys
+for folder, _, files in os.walk(sys.argv[1]):
+    for name in files:
+        if name == "free":
+            continue
+        with open(os.path.join(folder, name), "rb") as f:
+            value = f.read()
+            with mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ) as m:
+                assert m[:] == value, (folder, name, value, m[:])
+' "$MNT"
+reads "Python poll says that every file is readable" python3 -c '
+import os, select, sys
+for folder, _, files in os.walk(sys.argv[1]):
+    for name in files:
+        fd = os.open(os.path.join(folder, name), os.O_RDONLY)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        assert poll.poll(1000), (folder, name)
+        os.close(fd)
+' "$MNT"
+reads "a directory is read with its types" python3 -c '
+import os, sys
+for entry in os.scandir(sys.argv[1]):
+    assert entry.is_dir(follow_symlinks=False), entry
+' "$MNT"
+
+proves "tail -f follows a value and can be interrupted"
+timeout 1 tail -f "$V/status" >"$WORLD/out" 2>"$WORLD/errors"
+eq $? 124
+eq "$(head -n 1 "$WORLD/out")" available
+
+proves "an open file is a snapshot, and a read at offset 0 takes a new one"
+exec 8<"$V/host"
+read -r -u 8 host
+eq "$host" ssd
+migrate db1 hdd
+eq "$(cat <&8)" ""
+python3 -c '
+import os, subprocess, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+assert os.pread(fd, 100, 0) == b"hdd\n"
+subprocess.run(["op", "write", sys.argv[2], "ssd"], check=True, stdout=subprocess.DEVNULL)
+open(sys.argv[3]).read()
+assert os.pread(fd, 100, 1) == b"dd\n", os.pread(fd, 100, 1)
+assert os.pread(fd, 100, 0) == b"ssd\n", os.pread(fd, 100, 0)
+assert os.pread(fd, 100, 1) == b"sd\n"
+' "$V/host" "$V/migrate/target" "$V/migrate/wait" || wrong "see above"
+exec 8<&-
+
+proves "modes and owners are as the contract says"
+eq "$(stat -c %a "$V/status" "$V/path" "$V/migrate/target" "$MNT/.control/hidden" "$V" | tr '\n' ' ')" "444 400 664 400 555 "
+eq "$(stat -c %U "$V/migrate/target")" root
+eq "$(stat -f -c %b "$MNT")" 0
+findmnt -n -o OPTIONS "$MNT" | grep -q nosuid,nodev,noexec || wrong "options: $(findmnt -n -o OPTIONS "$MNT")"
+findmnt -n -o OPTIONS "$MNT" | grep -q default_permissions || wrong "options: $(findmnt -n -o OPTIONS "$MNT")"
+
+proves "nobody can read what is for everybody, over the whole mount"
+as_nobody grep -rs . "$MNT" >"$WORLD/out"
+eq "$(grep -c '/status:' "$WORLD/out")" "$(find "$MNT" -name status | wc -l)"
+eq "$(grep -cE '/(path|hidden|address):' "$WORLD/out")" 0
+
+proves "100 readers during a migration see nothing but legal words"
+for ((i = 0; i < 100; i++)); do
+    for ((k = 0; k < 10; k++)); do cat "$MNT"/db*/status "$MNT"/db*/migrate/status; done &
+    readers[i]=$!
+done >"$WORLD/out" 2>"$WORLD/errors"
+migrate db3 ssd
+wait "${readers[@]}"
+eq "$(sort -u "$WORLD/out" | grep -vxE 'available|migrating|null|starting|completing|success')" ""
+eq "$(<"$WORLD/errors")" ""
+eq "$(wc -l <"$WORLD/out")" 6000
+
+proves "values are as they were"
+migrate db3 hdd
+eq "$(values | grep -cE '^db1/uuid')" 1
+eq "$(values | grep -E '/(uuid|size|path)' | sort)" "$(echo "$expected" | grep -E '/(uuid|size|path)' | sort)"
+finish

@@ -1,0 +1,237 @@
+/*
+ * Which files are volumes, and which directories pools.
+ */
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+
+#include "tests/unit/pool-world.h"
+
+struct list {
+    unsigned n;
+    struct pool_entry entries[32];
+};
+
+static int add(const struct pool_entry *entry, void *arg)
+{
+    struct list *list = arg;
+
+    REQUIRE(list->n < sizeof(list->entries) / sizeof(list->entries[0]));
+    list->entries[list->n++] = *entry;
+    return 0;
+}
+
+static const struct pool_entry *find(const struct list *list, const char *name)
+{
+    for (unsigned i = 0; i < list->n; i++) {
+        if (strcmp(list->entries[i].name, name) == 0)
+            return &list->entries[i];
+    }
+    return NULL;
+}
+
+static void make_hostile(const char *pool, char *long_name)
+{
+    char path[1024], second[1024];
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "sock"};
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    REQUIRE(sock >= 0 && chdir(pool) == 0);
+    CHECK_EQ(symlink("/etc/shadow", "shadow"), 0);
+    CHECK_EQ(mkfifo("fifo", 0600), 0);
+    CHECK_EQ(bind(sock, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_EQ(mknod("null", S_IFCHR | 0600, makedev(1, 3)), 0);
+    CHECK_EQ(mknod("disk", S_IFBLK | 0600, makedev(7, 0)), 0);
+    CHECK_EQ(mkdir("subdir", 0700), 0);
+    pools_write(pool, "one", "x");
+    path_of(pool, "one", path, sizeof(path));
+    path_of(pool, "two", second, sizeof(second));
+    CHECK_EQ(link(path, second), 0);
+    pools_write(pool, "-leading", "x");
+    pools_write(pool, "new\nline", "x");
+    pools_write(pool, "\xff\xfe", "x");
+    memset(long_name, 'n', 255);
+    long_name[255] = '\0';
+    pools_write(pool, long_name, "x");
+    pools_write(pool, ".ferryfs-00000000-0000-0000-0000-000000000000.copy", "a stranger's");
+    pools_write(pool, "mounted", "x");
+    CHECK_EQ(mount("one", "mounted", NULL, MS_BIND, NULL), 0);
+    close(sock);
+}
+
+TEST(only_plain_files_are_volumes_and_the_rest_is_named_with_its_reason)
+{
+    static const char *const wanted[][2] = {
+        {"shadow", "symlink"},        {"fifo", "fifo"},         {"sock", "socket"},
+        {"null", "character device"}, {"disk", "block device"}, {"subdir", "directory"},
+        {"one", "hard links"},        {"two", "hard links"},    {"-leading", "name"},
+        {"new\nline", "name"},        {"\xff\xfe", "name"},     {"mounted", "mount"},
+    };
+    EACH_WORLD(w)
+    {
+        struct list list = {0};
+        const struct pool_entry *found;
+        char long_name[256], path[1024];
+
+        make_hostile(w.to, long_name);
+        path_of(w.to, "lost+found", path, sizeof(path));
+        CHECK(mkdir(path, 0700) == 0 || errno == EEXIST); /* never named */
+        pools_write(w.to, "volume", "12345");
+        pools_write(w.to, "sparse", "");
+        path_of(w.to, "sparse", path, sizeof(path));
+        if (w.fs != POOLS_EXT4)
+            CHECK_EQ(truncate(path, w.fs == POOLS_TMPFS ? INT64_MAX : 1L << 60), 0);
+        CHECK_EQ(w.pool->ops->scan(w.pool, add, &list), 0);
+        CHECK_EQ(list.n, sizeof(wanted) / sizeof(wanted[0]) + 3);
+        for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+            found = find(&list, wanted[i][0]);
+            REQUIRE(found);
+            CHECK_EQ(found->kind, POOL_ENTRY_UNLISTED);
+            CHECK_STR(found->why, wanted[i][1]);
+        }
+        found = find(&list, long_name);
+        CHECK(found && found->kind == POOL_ENTRY_UNLISTED);
+        found = find(&list, "volume");
+        CHECK(found && found->kind == POOL_ENTRY_VOLUME && found->size_bytes == 5);
+        found = find(&list, "sparse");
+        CHECK(found && found->kind == POOL_ENTRY_VOLUME);
+        if (w.fs == POOLS_TMPFS)
+            CHECK(found && found->size_bytes == INT64_MAX);
+        CHECK_EQ(chdir("/"), 0);
+        path_of(w.to, "mounted", path, sizeof(path));
+        CHECK_EQ(umount(path), 0);
+    }
+}
+
+TEST(nothing_but_a_plain_file_can_be_claimed)
+{
+    EACH_WORLD(w)
+    {
+        static const struct {
+            const char *name;
+            int error;
+        } wanted[] = {{"shadow", EMEDIUMTYPE}, {"fifo", EMEDIUMTYPE}, {"sock", EMEDIUMTYPE},
+                      {"null", EMEDIUMTYPE},   {"disk", EMEDIUMTYPE}, {"subdir", EMEDIUMTYPE},
+                      {"one", EMLINK},         {"-leading", EINVAL},  {"mounted", EMEDIUMTYPE}};
+        char long_name[256], path[1024];
+
+        make_hostile(w.to, long_name);
+        for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+            struct pool_request q = {.kind = POOL_CLAIM};
+
+            strcpy(q.name, wanted[i].name);
+            CHECK_EQ(operate(w.pool, &q, -1, NULL, NULL), -wanted[i].error);
+        }
+        CHECK_EQ(chdir("/"), 0);
+        path_of(w.to, "mounted", path, sizeof(path));
+        CHECK_EQ(umount(path), 0);
+    }
+}
+
+static int attach_error(const char *path)
+{
+    struct backend *backend = NULL;
+    int has_marker, r;
+    uuid_t uuid;
+
+    said = (struct err){0};
+    r = backend_by_name("dir")->attach(path, &backend, &has_marker, uuid, &said);
+    if (r == 0)
+        backend->ops->detach(backend);
+    return r;
+}
+
+TEST(a_pool_is_a_real_directory_by_its_absolute_path)
+{
+    EACH_WORLD(w)
+    {
+        char path[1024], slash[1100];
+
+        CHECK_EQ(attach_error("relative"), -EINVAL);
+        CHECK_EQ(attach_error("/nowhere/at/all"), -ENOENT);
+        path_of(w.from, "link", path, sizeof(path));
+        CHECK_EQ(symlink(w.to, path), 0);
+        CHECK(attach_error(path) == -ELOOP || attach_error(path) == -ENOTDIR);
+        snprintf(slash, sizeof(slash), "%s//", path);
+        CHECK(attach_error(slash) < 0);
+        snprintf(slash, sizeof(slash), "%s//", w.to);
+        CHECK_EQ(attach_error(slash), 0);
+        path_of(w.from, "db", path, sizeof(path));
+        CHECK_EQ(attach_error(path), -ENOTDIR);
+    }
+}
+
+TEST(a_marker_that_is_none_is_an_error)
+{
+    EACH_WORLD(w)
+    {
+        char path[1024];
+
+        path_of(w.to, POOL_MARKER, path, sizeof(path));
+        pools_write(w.to, POOL_MARKER, "");
+        CHECK_EQ(attach_error(w.to), -EUCLEAN);
+        pools_write(w.to, POOL_MARKER, "00000000-0000-0000-0000-000000000000\n");
+        CHECK_EQ(attach_error(w.to), -EUCLEAN);
+        pools_write(w.to, POOL_MARKER, "5f0c7a52-8b70-4a0c-9a38-1f2d3c4b5a69\nmore");
+        CHECK_EQ(attach_error(w.to), -EUCLEAN);
+        pools_write(w.to, POOL_MARKER, "5f0c7a52-8b70-4a0c-9a38-1f2d3c4b5a69\n");
+        CHECK_EQ(attach_error(w.to), 0);
+        CHECK_EQ(unlink(path), 0);
+        CHECK_EQ(symlink("/etc/shadow", path), 0);
+        CHECK(attach_error(w.to) < 0);
+        CHECK_EQ(unlink(path), 0);
+        CHECK_EQ(mkfifo(path, 0600), 0);
+        CHECK_EQ(attach_error(w.to), -EMEDIUMTYPE);
+    }
+}
+
+TEST(a_pool_that_was_moved_away_is_noticed)
+{
+    EACH_WORLD(w)
+    {
+        char away[1024];
+
+        CHECK_EQ(w.pool->ops->check(w.pool, &said), 0);
+        snprintf(away, sizeof(away), "%s-away", w.to);
+        CHECK_EQ(rename(w.to, away), 0);
+        CHECK_EQ(w.pool->ops->check(w.pool, &said), -ENOENT);
+        CHECK_EQ(mkdir(w.to, 0755), 0);
+        CHECK_EQ(w.pool->ops->check(w.pool, &said), -ENODEV);
+    }
+}
+
+static int count(const struct pool_entry *entry, void *arg)
+{
+    (void)entry;
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+TEST(a_scan_of_10000_volumes_is_quick)
+{
+    struct world w = fresh_world(POOLS_TMPFS);
+    struct timespec before, after;
+    unsigned n = 0;
+    double ms;
+
+    for (unsigned i = 0; i < 10000; i++) {
+        char name[64];
+
+        snprintf(name, sizeof(name), "volume-%05u", i);
+        pools_write(w.to, name, "");
+    }
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    CHECK_EQ(w.pool->ops->scan(w.pool, count, &n), 0);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    ms = (double)(after.tv_sec - before.tv_sec) * 1e3 +
+         (double)(after.tv_nsec - before.tv_nsec) / 1e6;
+    printf("# %u volumes in %.1f ms\n", n, ms);
+    CHECK_EQ(n, 10000);
+    CHECK(ms < 1000);
+    end_world(&w);
+}
+
+int main(int argc, char **argv)
+{
+    pools_make();
+    return check_main(argc, argv);
+}

@@ -1,0 +1,92 @@
+#include "fs/migrate/progress.h"
+
+#include "check.h"
+
+#define MIB UINT64_C(1048576)
+#define NS  UINT64_C(1000000000)
+
+struct world {
+    struct meter_rate rate;
+    struct job_stat stat, base;
+    struct progress progress;
+    struct meter *meter;
+};
+
+static void world_init(struct world *w, uint64_t total)
+{
+    memset(w, 0, sizeof(*w));
+    w->stat.total_bytes = total;
+    w->meter = meter_open();
+    REQUIRE(w->meter);
+}
+
+static void sample(struct world *w, bool verify, uint64_t done, uint64_t verified, uint64_t at_ns)
+{
+    atomic_store(&w->progress.done_bytes, done);
+    atomic_store(&w->progress.copied_bytes, done);
+    atomic_store(&w->progress.verified_bytes, verified);
+    progress_sample(&w->rate, &w->stat, &w->base, verify, w->stat.total_bytes, &w->progress,
+                    w->meter, at_ns);
+}
+
+TEST(percent_counts_copying_and_verifying_and_keeps_100_for_success)
+{
+    struct world w;
+
+    world_init(&w, 100 * MIB);
+    sample(&w, true, 50 * MIB, 0, NS);
+    CHECK_EQ(atomic_load(&w.meter->percent), 25);
+    sample(&w, true, 100 * MIB, 50 * MIB, 2 * NS);
+    CHECK_EQ(atomic_load(&w.meter->percent), 75);
+    sample(&w, true, 100 * MIB, 100 * MIB, 3 * NS);
+    CHECK_EQ(atomic_load(&w.meter->percent), 99);
+    meter_close(w.meter);
+}
+
+TEST(percent_never_goes_back)
+{
+    struct world w;
+
+    world_init(&w, 100 * MIB);
+    sample(&w, false, 60 * MIB, 0, NS);
+    sample(&w, false, 20 * MIB, 0, 2 * NS);
+    CHECK_EQ(atomic_load(&w.meter->percent), 60);
+    meter_close(w.meter);
+}
+
+TEST(rate_and_eta_follow_from_the_last_ten_seconds)
+{
+    struct world w;
+
+    world_init(&w, 1000 * MIB);
+    for (unsigned i = 0; i <= 60; i++) /* 10 MiB each half second, later 20 */
+        sample(&w, false, (i <= 30 ? 10 * i : 300 + 20 * (i - 30)) * MIB, 0, NS + i * NS / 2);
+    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 40 * MIB);
+    CHECK_EQ(atomic_load(&w.meter->eta_s), 2); /* 100 MiB are left */
+    meter_close(w.meter);
+}
+
+TEST(a_second_worker_adds_to_what_the_first_did)
+{
+    struct world w;
+
+    world_init(&w, 100 * MIB);
+    w.base.copied_bytes = 30 * MIB;
+    w.base.done_bytes = 30 * MIB;
+    sample(&w, false, 10 * MIB, 0, NS);
+    CHECK_EQ(w.stat.copied_bytes, 40 * MIB);
+    CHECK_EQ(w.stat.done_bytes, 30 * MIB);
+    meter_close(w.meter);
+}
+
+TEST(an_empty_volume_has_a_percent_too)
+{
+    struct world w;
+
+    world_init(&w, 0);
+    sample(&w, true, 0, 0, NS);
+    CHECK_EQ(atomic_load(&w.meter->percent), 0);
+    meter_close(w.meter);
+}
+
+TEST_MAIN
