@@ -104,7 +104,7 @@ mkfifo "$WORLD/hold"
 op hold "$POOLS/ssd/db1" rw <"$WORLD/hold" >"$WORLD/held" &
 holder=$!
 exec 9>"$WORLD/hold"
-until_true grep -q held "$WORLD/held"
+until_true grep -qs held "$WORLD/held"
 says "open EBUSY" op write "$V/migrate/target" hdd
 like "$(<"$V/migrate/message")" "refused EBUSY: ?*"
 exec 9>&-
@@ -113,6 +113,7 @@ eq "$(<"$V/migrate/status")" null
 eq "$(sed 's/ .*//' "$V/migrate/candidates" | sort | tr '\n' ' ')" "frozen hdd locked lost small third twin "
 
 proves "EBUSY: a mapping that can be written counts as open"
+rm "$WORLD/held"
 python3 -c '
 import mmap, os, sys
 fd = os.open(sys.argv[1], os.O_RDWR)
@@ -122,7 +123,7 @@ print("held", flush=True)
 sys.stdin.read()' "$POOLS/ssd/db1" <"$WORLD/hold" >"$WORLD/held" &
 holder=$!
 exec 9>"$WORLD/hold"
-until_true grep -q held "$WORLD/held"
+until_true grep -qs held "$WORLD/held"
 says "open EBUSY" op write "$V/migrate/target" hdd
 exec 9>&-
 wait "$holder"
@@ -174,19 +175,37 @@ eq "$(result db2)" aborted
 
 proves "EBUSY: a job that rolls back, told at open"
 kill_ferryfs
-fault "call=unlinkat,program=pool-agent,from,do=hold,under=$POOLS/hdd"
+hold_copies
 start_ferryfs
 says ok op write "$V/migrate/target" hdd
-says ok op write "$V/migrate/abort" 1
 held
+fsfreeze -f "$POOLS/hdd" # what was made there cannot be removed
+says ok op write "$V/migrate/abort" 1
 eq "$(<"$V/migrate/phase")" rolling-back
 eq "$(<"$V/migrate/abort")" 1
 refused EBUSY open db1/migrate/target third
 proves "abort twice is fine"
 says ok op write "$V/migrate/abort" 1
-ctl release
+fsfreeze -u "$POOLS/hdd"
 eq "$(result db1)" aborted
 stop_ferryfs
+
+proves "EDQUOT: the storage says that the quota is used up"
+fault "call=ftruncate,program=pool-agent,from,do=EDQUOT,under=$POOLS/hdd"
+start_ferryfs
+target EDQUOT write hdd
+stop_ferryfs
+
+proves "ESHUTDOWN: the daemon stops while a request is checked"
+fault "call=ftruncate,program=pool-agent,from,do=hold,under=$POOLS/hdd"
+start_ferryfs
+op write "$V/migrate/target" hdd >"$WORLD/said" &
+writer=$!
+held
+stop_ferryfs
+wait "$writer"
+eq "$(<"$WORLD/said")" "write ESHUTDOWN"
+ctl release
 
 proves "EAGAIN: the volume is still being recovered"
 hold_copies
