@@ -6,12 +6,9 @@
 REST=no_jobs
 (($# > 0)) || set -- fsync fdatasync ftruncate renameat2 unlinkat fsetxattr pwrite openat pread
 
-# CALL ERRNO
+# CALL ERRNO STRIDE
 sweep() {
-    local call=$1 n=1 faults=0 stride
-    stride=$(stride_of "$call")
-    # Where EIO goes to all places, its kin goes to some
-    [[ $call != pwrite || $2 == EIO ]] || stride=$((stride * 3))
+    local call=$1 stride=$3 n=1 faults=0
     while true; do
         fault "call=$call,armed,at=$n,do=$2,under=$WORLD"
         # It may refuse to start, or to go on
@@ -40,8 +37,11 @@ for call in "$@"; do
     pwrite) errors="EIO ENOSPC short" ;;
     esac
     for errno in $errors; do
-        proves "$errno of $(every "$call")"
-        sweep "$call" "$errno"
+        stride=$(stride_of "$call")
+        # Where EIO goes to all places, its kin goes to some
+        [[ $call != pwrite || $errno == EIO ]] || stride=$((stride * 3))
+        proves "$errno of $(every "$call" "$stride")"
+        sweep "$call" "$errno" "$stride"
     done
 done
 finish

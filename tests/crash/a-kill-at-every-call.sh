@@ -41,10 +41,10 @@ sweep() {
 
 for call in "$@"; do
     for volume in sparse dense; do
-        proves "a kill at $(every "$call") of a migration, $volume"
+        proves "a kill at $(every "$call" "$(stride_of "$call")") of a migration, $volume"
         sweep "$call" "$volume" forward
     done
-    proves "a kill at $(every "$call") of a recovery"
+    proves "a kill at $(every "$call" "$(stride_of "$call")") of a recovery"
     sweep "$call" dense nothing
 done
 finish

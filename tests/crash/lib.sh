@@ -33,7 +33,8 @@ stride_of() {
     *) echo "$STRIDE" ;;
     esac
 }
-every() { if (($(stride_of "$1") == 1)); then echo "every $1"; else echo "every $(stride_of "$1")th $1"; fi; }
+# CALL STRIDE
+every() { if (($2 == 1)); then echo "every $1"; else echo "every ${2}th $1"; fi; }
 
 # ACTION VOLUME: start, do that, and wait for the end of the daemon or of the job. True: it died.
 run() {
