@@ -9,7 +9,7 @@
 #define NAME_MAX_BYTES 255
 #define NUMBER_SHIFT   16
 #define DIR_SHIFT      8
-#define REMEMBER_S     60.0 /* for what crosses the news of a change on its way */
+#define REMEMBER_S     1.0 /* an answer that crosses the news of a change is wrong for that long */
 
 fuse_ino_t node_ino(const struct node *node)
 {
