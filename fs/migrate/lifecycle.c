@@ -260,10 +260,9 @@ static int stage_end(struct migration *m, const struct volume *volume)
 
     if (r == 0)
         r = catalog_drop_job(catalog, m->job.number);
-    if (r == 0 && !phases[m->phase].final)
-        r = catalog_drop_copy(catalog, m->job.destination_cid);
-    if (r == 0 && phases[m->phase].final && m->old_removed)
-        r = catalog_drop_copy(catalog, m->job.source_cid);
+    if (r == 0 && !m->copy_left)
+        r = catalog_drop_copy(catalog,
+                              phases[m->phase].final ? m->job.source_cid : m->job.destination_cid);
     return r < 0 ? r : stage_history(m, volume);
 }
 

@@ -168,6 +168,9 @@ void migration_fail(struct migration *m, int error, uint64_t offset, const char 
     log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s: %s: %s", m->vol->record.name, m->job.number,
             phases[m->phase].name, err_name(error), escaped);
     if (phases[m->phase].final || phases[m->phase].backwards) {
+        vol_note(&m->vol->warning, "job %" PRIu64 " cannot be finished, it is tried again: %s",
+                 m->job.number, escaped);
+        migration_touch(m, EVENT_BIT(EVENT_STATE));
         migration_later(m, RETRY_NS, go_again);
         return;
     }
@@ -209,6 +212,7 @@ static void undo_here(struct migration *m)
 void migration_undo_from_the_top(struct migration *m)
 {
     loop_stop_timer(m->timer);
+    migration_let_go(m); /* who wants to write need not wait for a worker that hangs in a disk */
     m->undoing = PHASE_ROLLING_BACK;
     if (m->ask) /* it ends first: it could make again what is undone now */
         m->answered = NULL;

@@ -73,7 +73,7 @@ struct migration {
     unsigned compared;      /* passes of verification that succeeded under this claim */
     struct host_ask *ask;
     host_done_fn *answered;    /* of ask */
-    bool old_removed;          /* the source's copy is destroyed: its record goes too */
+    bool copy_left;            /* the copy that should go is still there: its record stays */
     uint32_t found_source;     /* enum pool_found, while recovering */
     struct loop_source *timer; /* begins again what timer_fn does */
     void (*timer_fn)(struct migration *m);
@@ -108,9 +108,8 @@ void migration_tick(struct service *s);
 /* An agent was lost: what was under way there is looked at again when it is back. */
 void migration_host_lost(struct service *s, struct site *site);
 
-/* A note (vol_note): %s is the old host. */
-#define WRITTEN_SINCE                                                                              \
-    "its old copy on %s was written after the volume had moved on; it is kept hidden there"
+/* A copy that should go could not be destroyed: note it where that will not change by itself. */
+void migration_note_left(struct vol *v, const char *host, const struct pool_reply *reply);
 
 /* For the phases. */
 void migration_next(struct migration *m); /* to the phase after this one */

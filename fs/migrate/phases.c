@@ -78,10 +78,13 @@ static void on_removed(void *arg, const struct pool_reply *reply, int fd)
     struct migration *m = arg;
 
     owned_fd(&fd);
-    if (reply->error)
-        migration_fail(m, reply->error, UINT64_MAX, reply->text);
-    else
-        migration_undone(m);
+    if (reply->error) { /* the volume is well, and waits no longer for a sick disk */
+        log_say(LOG_WARNING, "volume %s: its copy on %s stays for now: %s", m->vol->record.name,
+                m->job.destination, reply->text);
+        m->copy_left = true;
+        migration_note_left(m->vol, m->job.destination, reply);
+    }
+    migration_undone(m);
 }
 
 /* The destination goes only while the source is seen to be there (I3, I10). */
@@ -158,10 +161,9 @@ static void on_old_removed(void *arg, const struct pool_reply *reply, int fd)
     if (reply->error) { /* the migration is a success all the same; it is tried again later */
         log_say(LOG_WARNING, "volume %s: its old copy on %s stays for now: %s", m->vol->record.name,
                 m->job.source, reply->text);
-        if (reply->error == ESTALE)
-            vol_note(&m->vol->warning, WRITTEN_SINCE, m->job.source);
+        m->copy_left = true;
+        migration_note_left(m->vol, m->job.source, reply);
     }
-    m->old_removed = reply->error == 0;
     migration_finish(m);
 }
 
@@ -184,8 +186,10 @@ static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
     owned_fd(&fd);
     if (reply->error)
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
-    else
+    else {
+        vol_note(&m->vol->warning, NULL);
         remove_old(m);
+    }
 }
 
 static void adopt(struct migration *m)

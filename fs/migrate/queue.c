@@ -93,6 +93,13 @@ void migration_tick(struct service *s)
 
 /* --- copies that wait to be destroyed: no job holds them any more --- */
 
+/* ESTALE: it was written since, or is not ours any more. A human decides, and is told. */
+void migration_note_left(struct vol *v, const char *host, const struct pool_reply *reply)
+{
+    if (reply->error == ESTALE)
+        vol_note(&v->warning, "a copy of it is left hidden on %s: %s", host, reply->text);
+}
+
 struct collection {
     struct service *service;
     struct copy copy;
@@ -107,12 +114,12 @@ static void on_collected(void *arg, const struct pool_reply *reply, int fd)
 
     owned_fd(&fd);
     s->collecting = false;
-    if (reply->error == ESTALE && v) {
-        vol_note(&v->warning, WRITTEN_SINCE, c->copy.host);
+    if (reply->error) {
+        if (v)
+            migration_note_left(v, c->copy.host, reply);
         world_touch_service(s, EVENT_BIT(EVENT_HOST));
-    }
-    if (reply->error)
         return;
+    }
     if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
         log_say(LOG_WARNING, "volume %s: its old copy is gone, but its record stays for now: %s",
                 c->copy.name, e.text);

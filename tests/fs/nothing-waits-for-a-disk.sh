@@ -43,6 +43,10 @@ proves "and abort is accepted within 1 s"
 abort_quickly
 eq "$(<"$V/host")" ssd
 all_read_quickly
+proves "and whoever wants to write the volume need not wait for that disk"
+began=$(now_ms)
+holds op hold "$POOLS/ssd/db1" rw </dev/null >"$WORLD/held"
+under $((5000 * SLOW)) $(($(now_ms) - began)) "ms for open"
 proves "and another volume moves meanwhile"
 migrate db2 third
 proves "once it thaws the volume is back as it was"
