@@ -57,9 +57,10 @@ static char *next_line(char *out, int cap, void *user)
     struct reading *reading = user;
     char section[TEXT_HOST_BYTES + 64] = "";
     char *line = fgets(out, cap, reading->file);
+    int closed = 0;
 
     reading->line++;
-    if (line && sscanf(line, " [%127[^]]", section) == 1 &&
+    if (line && sscanf(line, " [%127[^]\n]]%n", section, &closed) == 1 && closed > 0 &&
         begin_section(reading->options, section, reading->e) < 0) {
         reading->bad_line = reading->line;
         return NULL;

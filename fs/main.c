@@ -25,7 +25,7 @@
 
 enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG, EXIT_OWNED = 75 };
 
-#define START_MS 3000
+#define START_MS 10000 /* the service is ready in 2 s, whatever hangs */
 #define STOP_MS  1500
 
 static int exit_code_of(int r)
@@ -268,8 +268,24 @@ static void wait_for_end(int signals, struct mount *mount)
     }
 }
 
-static int serve(const struct options *options, struct service *service, int signals, int ready_fd,
-                 struct err *e)
+/* The descriptors of a start: what tells the parent, and the terminal of whoever started us. */
+struct start {
+    int ready_fd, terminal_fd; /* -1: none, in the foreground or later */
+};
+
+/* The start is over: nobody who waits for the end of our output waits for us any longer. */
+static int end_start(struct start *start)
+{
+    int r = start->ready_fd < 0 ? 0 : tell_parent(start->ready_fd, EXIT_OK);
+
+    owned_fd(&start->ready_fd);
+    owned_fd(&start->terminal_fd);
+    start->ready_fd = start->terminal_fd = -1;
+    return r;
+}
+
+static int serve(const struct options *options, struct service *service, int signals,
+                 struct start *start, struct err *e)
 {
     struct mount_config config = {
         .path = options->mount_point, .group = options->group, .allow_other = geteuid() == 0};
@@ -289,7 +305,7 @@ static int serve(const struct options *options, struct service *service, int sig
     if (r == 0) {
         log_say(LOG_NOTICE, "ferryfs %s: %zu hosts at %s", FERRYFS_VERSION,
                 options->service.n_hosts, options->mount_point);
-        r = ready_fd < 0 ? 0 : tell_parent(ready_fd, EXIT_OK);
+        r = end_start(start);
         if (r == 0)
             wait_for_end(signals, mount);
     }
@@ -307,7 +323,8 @@ static int do_run(const struct options *options)
     struct service_config config = options->service;
     struct service *service = NULL;
     char worker[PATH_MAX];
-    OWNED(fd) int ready_fd = -1, terminal_fd = -1, signals = -1;
+    struct start start = {-1, -1};
+    OWNED(fd) int signals = -1;
     struct err e = {0};
     int r = find_worker(worker, &e);
 
@@ -321,7 +338,7 @@ static int do_run(const struct options *options)
     if (r == 0)
         r = make_default_mount_point(options, &e);
     if (r == 0 && !options->foreground)
-        r = leave_terminal(&ready_fd, &terminal_fd);
+        r = leave_terminal(&start.ready_fd, &start.terminal_fd);
     prepare_process();
     log_init("ferryfs", !options->foreground);
     if (r == 0)
@@ -329,14 +346,14 @@ static int do_run(const struct options *options)
     if (r >= 0)
         r = service_open(&config, &service, &e);
     if (r == 0) {
-        r = serve(options, service, signals, ready_fd, &e);
+        r = serve(options, service, signals, &start, &e);
         service_close(service);
     }
     if (r < 0) {
-        dprintf(terminal_fd < 0 ? 2 : terminal_fd, "ferryfs: %s\n",
+        dprintf(start.terminal_fd < 0 ? 2 : start.terminal_fd, "ferryfs: %s\n",
                 e.text[0] ? e.text : strerror(-r));
-        if (ready_fd >= 0)
-            tell_parent(ready_fd, (unsigned char)exit_code_of(r));
+        if (start.ready_fd >= 0)
+            tell_parent(start.ready_fd, (unsigned char)exit_code_of(r));
     }
     return r < 0 ? exit_code_of(r) : EXIT_OK;
 }

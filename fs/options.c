@@ -113,7 +113,8 @@ static int finish(struct options *options, struct err *e)
             return err_set(e, EBADMSG, "host %s has no path", options->hosts[i].name);
     if (options->service.n_hosts == 0 && options->has_file)
         return err_set(e, EBADMSG, "the configuration has no [host NAME]");
-    if (options->action == ACTION_RUN && options->service.n_hosts == 0)
+    if ((options->action == ACTION_RUN || options->action == ACTION_CHECK_CONFIG) &&
+        options->service.n_hosts == 0)
         return err_set(e, EINVAL, "no host is given: --host NAME=PATH, or -c FILE");
     options->service.hosts = options->hosts;
     options->service.state_dir = options->state_dir;

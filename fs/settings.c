@@ -96,6 +96,10 @@ struct host_config *setting_host(struct options *options, const char *name, stru
         err_set(e, EINVAL, "'%.80s' is no host's name: letters, digits and ._- , at most 64", name);
         return NULL;
     }
+    if (strcmp(name, "auto") == 0 || strcmp(name, "null") == 0) {
+        err_set(e, EINVAL, "no host can be called %s: that word has a meaning of its own", name);
+        return NULL;
+    }
     hosts = reallocarray(options->hosts, options->service.n_hosts + 1, sizeof(*hosts));
     if (!hosts) {
         err_set(e, ENOMEM, "no memory");
@@ -119,10 +123,13 @@ int setting_host_word(struct options *options, const char *value, struct err *e)
     if (!path)
         return err_set(e, EINVAL, "--host takes NAME=PATH, not '%.100s'", value);
     *path++ = '\0';
-    if (find_host(options, name) && find_host(options, name)->path[0])
-        return err_set(e, EINVAL, "host %s is given twice", name);
     host = setting_host(options, name, e);
-    return host ? setting_absolute(path, host->path, e) : -e->code;
+    if (!host)
+        return -e->code;
+    if (host->on_command_line)
+        return err_set(e, EINVAL, "host %s is given twice", name);
+    host->on_command_line = true; /* it wins over a file */
+    return setting_absolute(path, host->path, e);
 }
 
 int setting_host_key(struct options *options, const char *name, const char *key, const char *value,
@@ -132,6 +139,8 @@ int setting_host_key(struct options *options, const char *name, const char *key,
 
     if (!host)
         return -e->code;
+    if (strcmp(key, "path") == 0 && host->path[0])
+        return err_set(e, EINVAL, "host %s has a path already", name);
     if (strcmp(key, "path") == 0)
         return setting_absolute(value, host->path, e);
     if (strcmp(key, "max_jobs") == 0)

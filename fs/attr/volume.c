@@ -45,13 +45,13 @@ static const struct attr rows[] = {
     ATTR_RO(uuid, "the volume's uuid, the same wherever it goes"),
     ATTR_RO(size, "bytes", .wakes_on = EVENT_SIZE),
     ATTR_RO(allocated, "bytes that are really used", .wakes_on = EVENT_SIZE),
-    ATTR_RO(host, "the host where it is", .wakes_on = EVENT_STATE),
+    ATTR_RO(host, "the host where it is", .wakes_on = EVENT_PLACE),
     ATTR_SECRET(path, "path of the primary copy on this machine, else null",
-                .wakes_on = EVENT_STATE),
-    ATTR_RO(status, "available, in-use, migrating, moved or error", .wakes_on = EVENT_STATE,
+                .wakes_on = EVENT_PLACE),
+    ATTR_RO(status, "available, in-use, migrating, moved or error", .wakes_on = EVENT_STATUS,
             .touched = true),
     ATTR_RO(previous_status, "what status goes back to while it is migrating, else null",
-            .wakes_on = EVENT_STATE),
+            .wakes_on = EVENT_STATUS),
 };
 
 const struct attr_dir volume_dir = {

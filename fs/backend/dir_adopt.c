@@ -32,23 +32,38 @@ static int copy_acl(int from, int to, struct err *e)
     return 0;
 }
 
+/* The last step, which says that all before it was done. An owner who is not root may have given
+ * away his right to write, and takes it back for that moment. */
+static int remove_tag(int fd, mode_t mode, struct err *e)
+{
+    int r = fremovexattr(fd, POOL_XATTR) < 0 ? -errno : 0;
+
+    if (r == -EACCES && fchmod(fd, mode | S_IWUSR) == 0) {
+        r = fremovexattr(fd, POOL_XATTR) < 0 ? -errno : 0;
+        if (fchmod(fd, mode) < 0 && r == 0)
+            r = -errno;
+    }
+    if (r < 0 && !is_absent(-r))
+        return err_set(e, -r, "cannot remove the xattr %s: %s", POOL_XATTR, strerror(-r));
+    return 0;
+}
+
 /*
  * The owner before the mode: a change of owner clears set-uid, and a set-uid bit must never be
- * there for another owner. The tag before the mode: an owner who is not root may have no right to
- * write.
+ * there for another owner. A copy without the tag was adopted already: what its owner has made of
+ * it since is his.
  */
 static int adopt(int from, int to, const struct stat *st, struct err *e)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st->st_mtim};
     int r;
 
+    if (fgetxattr(to, POOL_XATTR, NULL, 0) < 0 && errno == ENODATA)
+        return 0;
     CRASH_POINT("pool-adopt-begin");
     if (fchown(to, st->st_uid, st->st_gid) < 0)
         return err_set(e, errno, "cannot set the owner: %s", strerror(errno));
     CRASH_POINT("pool-adopt-owner");
-    if (fremovexattr(to, POOL_XATTR) < 0 && !is_absent(errno))
-        return err_set(e, errno, "cannot remove the xattr %s: %s", POOL_XATTR, strerror(errno));
-    CRASH_POINT("pool-adopt-untagged");
     r = copy_acl(from, to, e);
     if (r < 0)
         return r;
@@ -59,7 +74,9 @@ static int adopt(int from, int to, const struct stat *st, struct err *e)
     if (futimens(to, times) < 0)
         return err_set(e, errno, "cannot set the time: %s", strerror(errno));
     CRASH_POINT("pool-adopt-mtime");
-    return 0;
+    r = remove_tag(to, st->st_mode & 07777, e);
+    CRASH_POINT("pool-adopt-untagged");
+    return r;
 }
 
 int dir_adopt(struct dir *dir, const struct pool_request *request, int fd, struct pool_reply *reply,

@@ -32,7 +32,7 @@ static const char *objection(const struct dir *dir, const char *name, const stru
         return "mount";
     if (stx->stx_nlink > 1)
         return "hard links";
-    return text_is_volume_name(name) ? NULL : "name";
+    return text_is_volume_name(name) ? NULL : "no volume's name";
 }
 
 static void describe(const struct statx *stx, struct pool_entry *ret)

@@ -17,6 +17,7 @@ struct host_config {
     char driver[16];
     char path[PATH_MAX];
     uint64_t max_jobs; /* preset of its file */
+    bool on_command_line;
 };
 
 struct host;

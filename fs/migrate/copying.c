@@ -18,6 +18,7 @@ static void after_worker(struct migration *m, const char *how)
     switch (m->after_worker) {
     case THEN_RETRY:
         m->whole = false;
+        loop_stop_timer(m->timer);
         snprintf(text, sizeof(text), "the copy-worker died: %s", how);
         log_say(LOG_WARNING, "volume %s: job %" PRIu64 ": %s", m->vol->record.name, m->job.number,
                 text);
@@ -57,6 +58,8 @@ static void on_death(void *arg, const char *how)
 void copying_end(struct migration *m, enum then then)
 {
     m->after_worker = then;
+    if (then == THEN_RECOVER)
+        loop_stop_timer(m->timer);
     if (m->worker)
         worker_kill(m->worker);
     else
@@ -179,7 +182,12 @@ static bool ready(struct migration *m)
     int r;
 
     if (m->worker) {
-        m->after_worker = THEN_AGAIN; /* the one before is still dying */
+        if (m->after_worker == THEN_WAIT)
+            m->after_worker = THEN_AGAIN; /* the one before is still dying */
+        return false;
+    }
+    if (!m->to->host->up || m->to->host->lock_fd < 0) { /* no worker without the pool's lock */
+        copying_end(m, THEN_RECOVER);
         return false;
     }
     if (m->claim_fd < 0 || m->destination_fd < 0) {

@@ -119,10 +119,6 @@ static void look_elsewhere(struct service *s, const char *name)
             host_rescan(s->sites[i]->host);
 }
 
-struct gone_records { /* to be dropped by the next commit */
-    uuid_t volume, primary;
-};
-
 static void gone_for_good(struct service *s, struct vol *v)
 {
     OWNED(mem) struct gone_records *records = calloc(1, sizeof(*records));
@@ -143,6 +139,7 @@ static void gone_for_good(struct service *s, struct vol *v)
 struct gone_question {
     struct service *service;
     uint64_t volume;
+    uuid_t primary; /* the copy that was asked for */
 };
 
 static void gone_answered(void *arg, const struct pool_reply *reply, int fd)
@@ -156,7 +153,8 @@ static void gone_answered(void *arg, const struct pool_reply *reply, int fd)
     if (!v)
         return;
     v->checking_gone = false;
-    if (v->migration || v->admission || reply->error || reply->found == POOL_FOUND_PUBLISHED)
+    if (v->migration || v->admission || reply->error || reply->found == POOL_FOUND_PUBLISHED ||
+        uuid_compare(v->record.primary, question->primary) != 0)
         return;
     site = world_site(s, v->record.host);
     gone_for_good(s, v); /* v may be freed now */
@@ -171,7 +169,8 @@ static void ask_if_gone(struct service *s, struct vol *v, struct host *host)
 
     if (!question || v->checking_gone)
         return;
-    *question = (struct gone_question){s, v->record.number};
+    *question = (struct gone_question){.service = s, .volume = v->record.number};
+    uuid_copy(question->primary, v->record.primary);
     memcpy(request.name, v->record.name, sizeof(request.name));
     uuid_copy(request.cid, v->record.primary);
     if (host_ask(host, &request, -1, 0, gone_answered, question, NULL) < 0)
@@ -199,27 +198,32 @@ static bool is_ours_too(struct service *s, const struct vol *v, const struct hos
 
     if (strcmp(v->left_host, host->config.name) == 0 && io_same(&v->left, &entry->identity))
         return true; /* news from before it was removed */
-    if (!m || strcmp(m->to->host->config.name, host->config.name) != 0)
-        return m && strcmp(m->from->host->config.name, host->config.name) == 0 &&
-               catalog_get_copy(s->catalog, m->job.source_cid, &copy) == 0 &&
-               io_same(&copy.identity, &entry->identity);
-    return io_same(&m->destination.identity, &entry->identity);
+    if (!m)
+        return false;
+    if (strcmp(m->job.destination, host->config.name) == 0)
+        return io_same(&m->destination.identity, &entry->identity);
+    return strcmp(m->job.source, host->config.name) == 0 &&
+           catalog_get_copy(s->catalog, m->job.source_cid, &copy) == 0 &&
+           io_same(&copy.identity, &entry->identity);
 }
 
-/* The host was given another name, or the file was brought here by hand. */
-static void rehome(struct service *s, struct vol *v, struct host *host,
-                   const struct pool_entry *entry)
+/* The same file under a host that is new: the host was given another name. */
+static void rehome(struct service *s, struct vol *v, struct host *host)
 {
-    if (!io_same(&v->primary.identity, &entry->identity)) {
-        gone_for_good(s, v);
-        found_new(s, host, entry);
-        return;
-    }
     snprintf(v->record.host, sizeof(v->record.host), "%s", host->config.name);
     memcpy(v->primary.host, v->record.host, sizeof(v->primary.host));
     v->seen = host->scans + 1;
     v->unsaved = s->discovered = true;
     world_touch(v, EVENT_BIT(EVENT_STATE));
+}
+
+static void list_again(struct service *s, struct vol *v)
+{
+    if (!v->unlisted)
+        return;
+    v->unlisted = false;
+    world_touch(v, UINT32_MAX);
+    world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
 }
 
 static void entry_of_known(struct service *s, struct vol *v, struct host *host,
@@ -240,15 +244,34 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
         v->size_bytes = entry->size_bytes;
         v->allocated_bytes = entry->allocated_bytes;
         taken_remove(site_of(s, host), entry->name);
+        list_again(s, v);
         return;
     }
     if (is_ours_too(s, v, host, entry))
         return;
-    if (!home && !v->migration) { /* its host is no longer configured */
-        rehome(s, v, host, entry);
+    if (!home && !v->migration && io_same(&v->primary.identity, &entry->identity)) {
+        rehome(s, v, host);
         return;
     }
     taken_add(site_of(s, host), entry->name, "conflicting name");
+}
+
+/* It is the volume's file, or it cannot be seen which file it is. */
+static bool may_be(const struct vol *v, const struct pool_entry *entry)
+{
+    return entry->identity.ino == 0 || io_same(&v->primary.identity, &entry->identity);
+}
+
+/* A second hard link, an error of the disk: no volume as it is, but it may be one again. */
+static void unlist(struct service *s, struct vol *v, struct host *host)
+{
+    v->seen = host->scans + 1;
+    if (v->migration || v->admission || v->unlisted)
+        return;
+    v->unlisted = true;
+    if (v->shown)
+        view_volume_put(take_ptr(v->shown));
+    world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
 }
 
 void world_on_entry(void *arg, struct host *host, const struct pool_entry *raw)
@@ -262,15 +285,19 @@ void world_on_entry(void *arg, struct host *host, const struct pool_entry *raw)
     entry.why[sizeof(entry.why) - 1] = '\0';
     v = world_volume(s, entry.name);
     if (entry.kind == POOL_ENTRY_VOLUME && text_is_volume_name(entry.name)) {
-        if (v)
+        if (world_is_left_copy(s, host->config.name, &entry.identity))
+            return;
+        if (v) {
             entry_of_known(s, v, host, &entry);
-        else {
+        } else {
             taken_remove(site, entry.name);
             found_new(s, host, &entry);
         }
         return;
     }
-    if (v && is_at(v, host))
+    if (v && is_at(v, host) && entry.kind == POOL_ENTRY_UNLISTED && may_be(v, &entry))
+        unlist(s, v, host);
+    else if (v && is_at(v, host))
         gone(s, v, host);
     if (entry.kind == POOL_ENTRY_GONE)
         taken_remove(site, entry.name);
@@ -297,77 +324,11 @@ static void sweep(struct service *s, struct site *site)
     }
 }
 
-/* They are found again, or it is tried again, after the next scan. */
-static void give_up_saving(struct service *s, const char *why)
-{
-    log_say(LOG_ERR, "what was found in the pools cannot be recorded: %s", why);
-    catalog_cancel(s->catalog);
-    for (size_t i = s->by_name.n; i-- > 0;) {
-        struct vol *v = s->by_name.items[i];
-
-        if (v->unsaved && !v->shown)
-            world_drop_volume(s, v);
-    }
-    s->discovered = true;
-    loop_set_timer(s->retry, 5 * NS_PER_S);
-}
-
-static int stage_discoveries(struct service *s)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < s->gone.n && r == 0; i++) {
-        const struct gone_records *records = s->gone.items[i];
-
-        r = catalog_drop_volume(s->catalog, records->volume);
-        if (r == 0)
-            r = catalog_drop_copy(s->catalog, records->primary);
-    }
-    for (size_t i = 0; i < s->by_name.n && r == 0; i++) {
-        const struct vol *v = s->by_name.items[i];
-
-        if (!v->unsaved)
-            continue;
-        r = catalog_put_volume(s->catalog, &v->record);
-        if (r == 0)
-            r = catalog_put_copy(s->catalog, &v->primary);
-    }
-    return r;
-}
-
-void world_save_discoveries(struct service *s)
-{
-    struct err e = {.text = "no memory"};
-    int r;
-
-    if (!s->discovered)
-        return;
-    s->discovered = false;
-    r = stage_discoveries(s);
-    if (r == 0)
-        r = catalog_commit(s->catalog, &e);
-    if (r < 0) {
-        give_up_saving(s, e.text);
-        return;
-    }
-    for (size_t i = 0; i < s->by_name.n; i++)
-        ((struct vol *)s->by_name.items[i])->unsaved = false;
-    while (s->gone.n)
-        free(s->gone.items[--s->gone.n]);
-}
-
 void world_forget_taken(struct site *site)
 {
     while (site->taken.n)
         free(site->taken.items[--site->taken.n]);
     free(site->taken.items);
-}
-
-void world_forget_gone(struct service *s)
-{
-    while (s->gone.n)
-        free(s->gone.items[--s->gone.n]);
-    free(s->gone.items);
 }
 
 void world_on_scanned(void *arg, struct host *host, bool complete)

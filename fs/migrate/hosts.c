@@ -28,8 +28,9 @@ static void on_changed(void *arg, struct host *host)
             world_touch(s->by_name.items[i], EVENT_BIT(EVENT_STATE));
     if (host->lock_fd < 0)
         migration_host_lost(s, site_of(s, host));
-    if (host->up)
+    if (host->up && !site_of(s, host)->was_up)
         migration_recover_all(s);
+    site_of(s, host)->was_up = host->up;
     migration_schedule(s);
 }
 

@@ -227,7 +227,7 @@ static void fill_last(const struct migration *m, struct volume *volume)
     volume->last_job = m->job.number;
     volume->last_stat = m->job.stat;
     volume->last_stat.ended_at_s = world_now_s();
-    volume->last_errno = m->job.abort ? 0 : m->job.error;
+    volume->last_errno = volume->last_result == RESULT_ERROR ? m->job.error : 0;
     memcpy(volume->last_phase, m->job.error_phase, sizeof(volume->last_phase));
     volume->last_offset = m->job.error_offset;
     memcpy(volume->last_error, m->job.error_text, sizeof(volume->last_error));
@@ -271,19 +271,17 @@ static void tell_end(struct migration *m)
     struct vol *v = m->vol;
 
     log_say(v->record.last_result == RESULT_SUCCESS ? LOG_NOTICE : LOG_WARNING,
-            "volume %s: job %" PRIu64 " ended: %s%s%s", v->record.name, m->job.number,
-            result_names[v->record.last_result], v->record.last_errno ? ": " : "",
+            "volume %s: job %" PRIu64 " of uid %u ended: %s%s%s", v->record.name, m->job.number,
+            m->job.uid, result_names[v->record.last_result], v->record.last_errno ? ": " : "",
             v->record.last_errno ? v->record.last_error : "");
-    vol_say(v, "ended %" PRIu64 ": %s%s%s%s%s", m->job.number, result_names[v->record.last_result],
-            v->record.last_errno ? " " : "",
-            v->record.last_errno ? err_name(v->record.last_errno) : "",
-            v->record.last_errno ? ": " : "", v->record.last_errno ? v->record.last_error : "");
     if (v->record.last_result == RESULT_SUCCESS) {
         atomic_store(&v->meter->percent, 100);
         atomic_store(&v->meter->eta_s, 0);
     }
     atomic_store(&v->meter->rate_bytes_per_s, 0);
     m->service->history_new = true;
+    if (!m->copy_left)
+        vol_note(&v->warning, NULL);
     migration_touch(m, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_PROGRESS) | EVENT_BIT(EVENT_SIZE));
 }
 
@@ -309,6 +307,8 @@ void migration_finish(struct migration *m)
     migration_crash_point("finished", m);
     m->vol->record = volume;
     tell_end(m);
+    if (!phases[m->phase].final && m->from) /* is it still as it was? */
+        host_rescan(m->from->host);
     delist(m);
     migration_free(m);
     migration_reckon(s);

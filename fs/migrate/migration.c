@@ -29,7 +29,7 @@ void migration_crash_point(const char *when, const struct migration *m)
 void migration_touch(struct migration *m, uint32_t events)
 {
     world_touch(m->vol, events);
-    world_touch_service(m->service, EVENT_BIT(EVENT_JOBS));
+    world_look_again(m->service);
 }
 
 void migration_later(struct migration *m, uint64_t delay_ns, void (*fn)(struct migration *m))
@@ -127,6 +127,7 @@ void migration_enter(struct migration *m, enum phase_id phase)
     struct err e = {0};
     int r;
 
+    loop_stop_timer(m->timer);
     if (phases[phase].switches && !migration_claimed(m)) {
         migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
         return;
@@ -194,7 +195,10 @@ void migration_stop(struct migration *m, int error, uint64_t offset, const char 
         return;
     }
     m->stopped = err_name(error);
-    vol_say(m->vol, "stopped %s: %s", err_name(error), text);
+    m->stopped_offset = offset;
+    text_escape(text, strlen(text), m->stopped_text, sizeof(m->stopped_text));
+    log_say(LOG_WARNING, "volume %s: job %" PRIu64 " stopped: %s: %s", m->vol->record.name,
+            m->job.number, m->stopped, m->stopped_text);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     migration_later(m, RETRY_NS, go_again);
 }
@@ -301,8 +305,11 @@ int migration_abort(struct migration *m, struct err *e)
     }
     CRASH_POINT("abort-after");
     migration_touch(m, EVENT_BIT(EVENT_STATE));
-    if (m->recovering)
+    if (m->recovering) {
+        if (!m->worker)
+            migration_later(m, 0, migration_recover); /* it may have waited for just this word */
         return 0;
+    }
     m->phase = PHASE_ROLLING_BACK;
     m->stopped = NULL;
     phases[m->phase].go(m);

@@ -61,6 +61,8 @@ struct migration {
     bool fresh;      /* nothing was ever written to the destination */
     bool whole;      /* one claim has held, and one worker has run, since the copy began from 0 */
     const char *stopped; /* not NULL: why it waits for better times, in the phase it is in */
+    char stopped_text[ERR_TEXT_BYTES];
+    uint64_t stopped_offset;
     uint64_t stopped_since_ns;
     uint64_t need_bytes; /* of space at the destination, at most */
     int undoing;         /* the phase whose undo runs; -1: none does */
@@ -94,6 +96,7 @@ int migration_load(struct service *s, const struct job *job);
 int migration_abort(struct migration *m, struct err *e);
 /* Look at the evidence of jobs that wait for it; called when a host came up, and by rescan. */
 void migration_recover_all(struct service *s);
+bool migration_is_at_work(const struct migration *m);
 /* Is there room for one more such job? */
 bool migration_may_run(const struct migration *m);
 /* Begin those whose turn it is. */

@@ -24,6 +24,7 @@ static void on_reserved(void *arg, const struct pool_reply *reply, int fd)
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
         return;
     }
+    owned_fd(&m->destination_fd);
     m->destination_fd = fd;
     m->fresh = m->destination.state == COPY_INTENT && reply->allocated_bytes == 0;
     if (m->destination.state == COPY_INTENT)
@@ -87,6 +88,20 @@ static void on_removed(void *arg, const struct pool_reply *reply, int fd)
     migration_undone(m);
 }
 
+/* Without the source, what is at the destination may be all there is: it stays, and its record. */
+static void on_remnant_seen(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    m->copy_left = reply->error != 0 || reply->found == POOL_FOUND_HIDDEN ||
+                   reply->found == POOL_FOUND_PUBLISHED;
+    if (m->copy_left)
+        log_say(LOG_WARNING, "volume %s: gone from %s; its copy on %s is kept", m->vol->record.name,
+                m->job.source, m->job.destination);
+    migration_undone(m);
+}
+
 /* The destination goes only while the source is seen to be there (I3, I10). */
 static void on_source_seen(void *arg, const struct pool_reply *reply, int fd)
 {
@@ -94,12 +109,17 @@ static void on_source_seen(void *arg, const struct pool_reply *reply, int fd)
     struct migration *m = arg;
 
     owned_fd(&fd);
-    if (reply->error || reply->found != POOL_FOUND_PUBLISHED) {
+    if (reply->error) {
         copying_end(m, THEN_RECOVER);
         return;
     }
-    request = migration_request(m, POOL_REMOVE, false);
-    migration_ask(m, m->to, &request, -1, on_removed);
+    if (reply->found == POOL_FOUND_PUBLISHED) {
+        request = migration_request(m, POOL_REMOVE, false);
+        migration_ask(m, m->to, &request, -1, on_removed);
+    } else {
+        request = migration_request(m, POOL_EXAMINE, false);
+        migration_ask(m, m->to, &request, -1, on_remnant_seen);
+    }
 }
 
 static void reserving_undo(struct migration *m)
@@ -184,9 +204,11 @@ static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
     struct migration *m = arg;
 
     owned_fd(&fd);
-    if (reply->error)
+    if (reply->error == ESTALE) { /* the volume is not where it was switched to */
+        copying_end(m, THEN_RECOVER);
+    } else if (reply->error) {
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
-    else {
+    } else {
         vol_note(&m->vol->warning, NULL);
         remove_old(m);
     }
@@ -199,16 +221,48 @@ static void adopt(struct migration *m)
     migration_ask(m, m->to, &request, m->claim_fd, on_adopted);
 }
 
-static void on_old_opened(void *arg, const struct pool_reply *reply, int fd)
+static void on_destination_seen(void *arg, const struct pool_reply *reply, int fd)
 {
     struct migration *m = arg;
 
-    if (reply->error) /* it was removed already, and adopted before that */
+    owned_fd(&fd);
+    if (reply->error)
+        migration_fail(m, reply->error, UINT64_MAX, reply->text);
+    else if (reply->found == POOL_FOUND_PUBLISHED)
         remove_old(m);
-    else {
+    else
+        copying_end(m, THEN_RECOVER);
+}
+
+/* Only that it is gone shows that it was adopted; that it cannot be opened shows nothing. */
+static void on_old_seen(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct pool_request request;
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error) {
+        migration_fail(m, reply->error, UINT64_MAX, reply->text);
+    } else if (reply->found == POOL_FOUND_NONE || reply->found == POOL_FOUND_OTHER) {
+        request = migration_request(m, POOL_EXAMINE, false);
+        migration_ask(m, m->to, &request, -1, on_destination_seen);
+    } else {
+        migration_fail(m, EAGAIN, UINT64_MAX, "its old copy cannot be opened");
+    }
+}
+
+static void on_old_opened(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct pool_request request;
+    struct migration *m = arg;
+
+    if (reply->error == 0) {
         m->claim_fd = fd;
         adopt(m);
+        return;
     }
+    request = migration_request(m, POOL_EXAMINE, true);
+    migration_ask(m, m->from, &request, -1, on_old_seen);
 }
 
 static void cleaning_go(struct migration *m)

@@ -26,16 +26,33 @@ void world_touch(struct vol *v, uint32_t events)
     stamp(v->changed, events);
 }
 
+/* Whether a host's state has changed is seen when it is shown; a setting was written. */
 void world_touch_site(struct site *site, uint32_t events)
 {
     site->dirty |= events;
-    stamp(site->changed, events);
+    stamp(site->changed, events & ~EVENT_BIT(EVENT_HOST));
 }
 
 void world_touch_service(struct service *s, uint32_t events)
 {
     s->dirty |= events;
     stamp(s->changed, events);
+}
+
+void world_look_again(struct service *s)
+{
+    s->look_again = true;
+    s->left_is_known = false;
+}
+
+static void show_error(struct view_volume *to, const char *name, const char *phase, uint64_t offset,
+                       const char *text)
+{
+    char place[24] = "null";
+
+    if (offset != UINT64_MAX)
+        snprintf(place, sizeof(place), "%" PRIu64, offset);
+    snprintf(to->error, sizeof(to->error), "%s %s %s %s", name, phase, place, text);
 }
 
 /* Words of the job under way, or of the last one. */
@@ -47,14 +64,9 @@ static void show_job(struct view_volume *to, const struct vol *v)
     to->result = result_names[v->record.last_result];
     to->job = v->record.last_job;
     to->stat = v->record.last_stat;
-    if (v->record.last_result == RESULT_ERROR) {
-        char offset[24] = "-";
-
-        if (v->record.last_offset != UINT64_MAX)
-            snprintf(offset, sizeof(offset), "%" PRIu64, v->record.last_offset);
-        snprintf(to->error, sizeof(to->error), "%s %s %s %s", err_name(v->record.last_errno),
-                 v->record.last_phase, offset, v->record.last_error);
-    }
+    if (v->record.last_result == RESULT_ERROR)
+        show_error(to, err_name(v->record.last_errno), v->record.last_phase, v->record.last_offset,
+                   v->record.last_error);
     if (!m)
         return;
     to->has_job = true;
@@ -65,6 +77,8 @@ static void show_job(struct view_volume *to, const struct vol *v)
     to->job = m->job.number;
     to->stat = m->job.stat;
     to->error[0] = '\0';
+    if (m->stopped)
+        show_error(to, m->stopped, phases[m->phase].name, m->stopped_offset, m->stopped_text);
     if (!phases[m->phase].backwards)
         memcpy(to->target, m->job.destination, sizeof(to->target));
 }
@@ -100,7 +114,6 @@ static struct view_volume *show_volume(struct service *s, const struct vol *v)
         to->status = VOLUME_ERROR;
     snprintf(to->message, sizeof(to->message), "%s", v->message ? v->message : "");
     memcpy(to->options, v->options, sizeof(v->options));
-    memcpy(to->changed, v->changed, sizeof(to->changed));
     show_job(to, v);
     to->meter = v->meter;
     if (to->meter)
@@ -147,7 +160,6 @@ static struct view_host *show_host(const struct site *site)
     memcpy(to->pool, host->pool, sizeof(to->pool));
     memcpy(to->alias_of, host->alias_of, sizeof(to->alias_of));
     memcpy(to->last_error, host->last_error, sizeof(to->last_error));
-    memcpy(to->changed, site->changed, sizeof(to->changed));
     if (!to->path || show_taken(to, &site->taken) < 0) {
         view_host_put(to);
         return NULL;
@@ -168,34 +180,91 @@ static void count(struct service *s)
     }
 }
 
+/* What is dated by its own value, whatever touched the volume. */
+static uint32_t differences(const struct view_volume *old, const struct view_volume *new)
+{
+    uint32_t events = 0;
+
+    if (!old || old->status != new->status || old->previous_status != new->previous_status)
+        events |= EVENT_BIT(EVENT_STATUS);
+    if (!old || strcmp(old->host, new->host) != 0)
+        events |= EVENT_BIT(EVENT_PLACE);
+    return events;
+}
+
+static int refresh_volume(struct service *s, struct vol *v)
+{
+    struct view_volume *shown = show_volume(s, v);
+    uint32_t events;
+
+    if (!shown)
+        return -ENOMEM;
+    events = differences(v->shown, shown);
+    v->dirty |= events;
+    stamp(v->changed, events);
+    memcpy(shown->changed, v->changed, sizeof(shown->changed));
+    if (v->shown)
+        view_volume_put(v->shown);
+    v->shown = shown;
+    return 0;
+}
+
+static bool same_taken(const struct view_host *a, const struct view_host *b)
+{
+    if (a->n_taken != b->n_taken)
+        return false;
+    for (size_t i = 0; i < a->n_taken; i++)
+        if (strcmp(a->taken[i], b->taken[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool same_host(const struct view_host *a, const struct view_host *b)
+{
+    return a->up == b->up && a->read_only == b->read_only &&
+           a->capacity_bytes == b->capacity_bytes && a->free_bytes == b->free_bytes &&
+           a->reserved_bytes == b->reserved_bytes && a->n_volumes == b->n_volumes &&
+           a->n_jobs == b->n_jobs && strcmp(a->alias_of, b->alias_of) == 0 &&
+           strcmp(a->last_error, b->last_error) == 0 && same_taken(a, b);
+}
+
+static int refresh_site(struct site *site)
+{
+    struct view_host *shown = show_host(site);
+
+    if (!shown)
+        return -ENOMEM;
+    site->dirty &= ~EVENT_BIT(EVENT_HOST);
+    if (!site->shown || !same_host(site->shown, shown)) {
+        site->dirty |= EVENT_BIT(EVENT_HOST);
+        stamp(site->changed, EVENT_BIT(EVENT_HOST));
+    }
+    memcpy(shown->changed, site->changed, sizeof(shown->changed));
+    if (site->shown)
+        view_host_put(site->shown);
+    site->shown = shown;
+    return 0;
+}
+
+/* A new volume is shown once it is recorded. */
+static bool is_shown_anew(const struct vol *v)
+{
+    return v->dirty && !v->unlisted && (!v->unsaved || v->shown);
+}
+
 static int refresh(struct service *s)
 {
-    for (size_t i = 0; i < s->by_name.n; i++) {
+    int r = 0;
+
+    for (size_t i = 0; i < s->by_name.n && r == 0; i++) {
         struct vol *v = s->by_name.items[i];
-        struct view_volume *shown;
 
-        if (!v->dirty || (v->unsaved && !v->shown))
-            continue;
-        shown = show_volume(s, v);
-        if (!shown)
-            return -ENOMEM;
-        if (v->shown)
-            view_volume_put(v->shown);
-        v->shown = shown;
+        if (is_shown_anew(v))
+            r = refresh_volume(s, v);
     }
-    for (size_t i = 0; i < s->n_sites; i++) {
-        struct site *site = s->sites[i];
-        struct view_host *shown = site->dirty ? show_host(site) : NULL;
-
-        if (site->dirty && !shown)
-            return -ENOMEM;
-        if (!site->dirty)
-            continue;
-        if (site->shown)
-            view_host_put(site->shown);
-        site->shown = shown;
-    }
-    return 0;
+    for (size_t i = 0; i < s->n_sites && r == 0; i++)
+        r = refresh_site(s->sites[i]);
+    return r;
 }
 
 static size_t n_shown(const struct service *s)
@@ -223,27 +292,39 @@ static void fill(struct service *s, struct view *view)
     view->max_queue = s->max_queue;
     view->stopping = s->stopped;
     view->doubt = catalog_doubt(s->catalog);
-    memcpy(view->changed, s->changed, sizeof(view->changed));
     for (size_t i = 0; i < s->migrations.n; i++) {
         const struct migration *m = s->migrations.items[i];
 
         view->n_queued += phases[m->phase].waits ? 1 : 0;
-        view->n_running += m->running ? 1 : 0;
+        view->n_running += migration_is_at_work(m) ? 1 : 0;
     }
     view_index(view);
 }
 
+/* A whole text, dated by itself. */
+static char *dated(struct service *s, char *new, const char *old, enum event event)
+{
+    if (new && (!old || strcmp(old, new) != 0))
+        world_touch_service(s, EVENT_BIT(event));
+    return new;
+}
+
 static int fill_texts(struct service *s, struct view *view)
 {
+    static const struct view none;
+    OWNED(view) struct view *last = view_get(s->views);
+    const struct view *old = last ? last : &none;
+
     if (s->history_new || !s->history) {
         free(s->history);
         s->history = report_history(s);
         s->history_new = !s->history;
     }
-    view->history = s->history ? strdup(s->history) : NULL;
-    view->health = report_health(s);
-    view->jobs = report_jobs(s);
-    view->hidden = report_hidden(s);
+    view->history = dated(s, s->history ? strdup(s->history) : NULL, old->history, EVENT_HISTORY);
+    view->health = dated(s, report_health(s), old->health, EVENT_HEALTH);
+    view->jobs = dated(s, report_jobs(s), old->jobs, EVENT_JOBS);
+    view->hidden = dated(s, report_hidden(s), old->hidden, EVENT_HIDDEN);
+    memcpy(view->changed, s->changed, sizeof(view->changed));
     return view->history && view->health && view->jobs && view->hidden ? 0 : -ENOMEM;
 }
 
@@ -253,6 +334,7 @@ static void tell(struct service *s)
     uint32_t service_events = s->dirty;
 
     s->dirty = 0;
+    s->look_again = false;
     for (size_t i = 0; i < s->by_name.n; i++) {
         struct vol *v = s->by_name.items[i];
         uint32_t events = v->shown ? v->dirty : 0;
@@ -276,14 +358,12 @@ static void tell(struct service *s)
 
 static bool any_dirty(const struct service *s)
 {
-    bool dirty = s->dirty != 0;
+    bool dirty = s->dirty != 0 || s->look_again;
 
     for (size_t i = 0; i < s->n_sites && !dirty; i++)
         dirty = s->sites[i]->dirty != 0;
     for (size_t i = 0; i < s->by_name.n && !dirty; i++)
-        dirty = ((const struct vol *)s->by_name.items[i])->dirty != 0 &&
-                !(((const struct vol *)s->by_name.items[i])->unsaved &&
-                  !((const struct vol *)s->by_name.items[i])->shown);
+        dirty = is_shown_anew(s->by_name.items[i]);
     return dirty;
 }
 

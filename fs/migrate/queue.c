@@ -7,12 +7,18 @@
 #include "copy/base/log.h"
 #include "fs/migrate/migration.h"
 
+/* One that waits for a host, or for a human, is in nobody's way. */
+bool migration_is_at_work(const struct migration *m)
+{
+    return m->running && !m->recovering;
+}
+
 static size_t n_running(const struct service *s)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < s->migrations.n; i++)
-        n += ((const struct migration *)s->migrations.items[i])->running ? 1 : 0;
+        n += migration_is_at_work(s->migrations.items[i]) ? 1 : 0;
     return n;
 }
 
@@ -52,15 +58,14 @@ void migration_reckon(struct service *s)
 
         if (m->to && !phases[m->phase].final)
             m->to->host->reserved_bytes += m->need_bytes > written ? m->need_bytes - written : 0;
-        if (!m->running)
+        if (!migration_is_at_work(m))
             continue;
         if (m->to)
             m->to->host->n_jobs++;
         if (m->from)
             m->from->host->n_jobs++;
     }
-    for (size_t i = 0; i < s->n_sites; i++)
-        world_touch_site(s->sites[i], EVENT_BIT(EVENT_HOST));
+    world_look_again(s);
 }
 
 /* Somebody wants to write: let him, as soon as that can be. */
@@ -89,99 +94,6 @@ void migration_tick(struct service *s)
             look_at_claim(s->migrations.items[i]);
     if (s->migrations.n)
         migration_reckon(s);
-}
-
-/* --- copies that wait to be destroyed: no job holds them any more --- */
-
-/* ESTALE: it was written since, or is not ours any more. A human decides, and is told. */
-void migration_note_left(struct vol *v, const char *host, const struct pool_reply *reply)
-{
-    if (reply->error == ESTALE)
-        vol_note(&v->warning, "a copy of it is left hidden on %s: %s", host, reply->text);
-}
-
-struct collection {
-    struct service *service;
-    struct copy copy;
-};
-
-static void on_collected(void *arg, const struct pool_reply *reply, int fd)
-{
-    OWNED(mem) struct collection *c = arg;
-    struct service *s = c->service;
-    struct vol *v = world_volume_by_uuid(s, c->copy.volume);
-    struct err e = {0};
-
-    owned_fd(&fd);
-    s->collecting = false;
-    if (reply->error) {
-        if (v)
-            migration_note_left(v, c->copy.host, reply);
-        world_touch_service(s, EVENT_BIT(EVENT_HOST));
-        return;
-    }
-    if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
-        log_say(LOG_WARNING, "volume %s: its old copy is gone, but its record stays for now: %s",
-                c->copy.name, e.text);
-        return;
-    }
-    if (v)
-        vol_note(&v->warning, NULL);
-    world_touch_service(s, EVENT_BIT(EVENT_HOST));
-    migration_collect(s);
-}
-
-static bool has_job(const struct service *s, const struct copy *copy)
-{
-    for (size_t i = 0; i < s->migrations.n; i++) {
-        const struct migration *m = s->migrations.items[i];
-
-        if (uuid_compare(m->job.source_cid, copy->cid) == 0 ||
-            uuid_compare(m->job.destination_cid, copy->cid) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int find_collectable(const struct copy *copy, void *arg)
-{
-    struct collection *c = arg;
-    struct site *site = world_site(c->service, copy->host);
-    struct vol *v;
-
-    if (copy->role == COPY_PRIMARY || !site || !site->host->up || has_job(c->service, copy))
-        return 0;
-    v = world_volume_by_uuid(c->service, copy->volume);
-    if (v && v->warning) /* a human looks at that one */
-        return 0;
-    c->copy = *copy;
-    return 1;
-}
-
-void migration_collect(struct service *s)
-{
-    struct pool_request request = {.kind = POOL_REMOVE};
-    struct collection *c;
-
-    if (s->collecting || s->stopped || catalog_doubt(s->catalog))
-        return;
-    c = calloc(1, sizeof(*c));
-    if (!c)
-        return;
-    c->service = s;
-    if (catalog_each_copy(s->catalog, find_collectable, c) == 1) {
-        memcpy(request.name, c->copy.name, sizeof(request.name));
-        uuid_copy(request.cid, c->copy.cid);
-        uuid_copy(request.volume, c->copy.volume);
-        request.expect = c->copy.identity;
-        request.has_expect = c->copy.state != COPY_INTENT;
-        request.has_mtime = c->copy.role == COPY_DELETE_PENDING;
-        request.mtime_ns = c->copy.mtime_ns;
-        s->collecting = host_ask(world_site(s, c->copy.host)->host, &request, -1, 0, on_collected,
-                                 c, NULL) == 0;
-    }
-    if (!s->collecting)
-        free(c);
 }
 
 static bool goes_on(const struct phase *phase)

@@ -29,10 +29,10 @@ enum recovery recover_decide(enum phase_id phase, bool abort, enum pool_found so
 
     if (phases[phase].final)
         return destination == POOL_FOUND_PUBLISHED ? RECOVER_FORWARD : RECOVER_HALT;
-    if (!source_there)
-        return RECOVER_HALT;
-    if (abort)
+    if (abort || phases[phase].backwards) /* which destroys nothing while the source is not there */
         return RECOVER_BACK;
+    if (!source_there)
+        return is_there(destination) ? RECOVER_HALT : RECOVER_BACK;
     if (phase != PHASE_QUEUED && phase != PHASE_RESERVING && !is_there(destination))
         return RECOVER_BACK;
     return resume[phase];
@@ -45,7 +45,7 @@ static void back(struct migration *m)
         return;
     }
     if (!m->job.abort)
-        migration_fail(m, ESTALE, UINT64_MAX, "the destination's copy is gone or is another");
+        migration_fail(m, ESTALE, UINT64_MAX, "the volume or its copy is gone or is another");
     else
         migration_enter(m, PHASE_ROLLING_BACK);
 }
@@ -77,7 +77,7 @@ static void act(struct migration *m, enum recovery what)
 {
     m->recovering = what == RECOVER_HALT;
     vol_note(&m->vol->conflict, NULL);
-    m->running = what != RECOVER_QUEUE;
+    m->running = what != RECOVER_QUEUE && what != RECOVER_HALT;
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     switch (what) {
     case RECOVER_QUEUE:

@@ -25,7 +25,7 @@ static bool is_rolling_back(const struct question *q)
 
 static bool is_elsewhere_bound(const struct question *q)
 {
-    return q->volume->has_job;
+    return q->volume->has_job && !(q->host && strcmp(q->host->name, q->volume->target) == 0);
 }
 
 static bool is_unfit(const struct question *q)
@@ -123,7 +123,7 @@ static const struct refusal {
     {ESHUTDOWN, AT_WRITE, is_stopping, "ferryfs is stopping"},
     {ENAMETOOLONG, AT_WRITE, is_too_long, "a host's name has at most 64 characters"},
     {EINVAL, AT_WRITE, is_no_name, "that is no host's name"},
-    {EALREADY, AT_WRITE, is_elsewhere_bound, "already moving to another host; abort that first"},
+    {EALREADY, AT_WRITE, is_elsewhere_bound, "already moving to %t; abort that first"},
     {ENXIO, AT_WRITE, is_unknown, "there is no host %w; see .control/hosts"},
     {EEXIST, AT_WRITE, is_alias, "%h is the same storage as %a"},
     {EHOSTDOWN, AT_WRITE, is_down, "%h is down; see .control/hosts/%h/last_error"},
@@ -144,6 +144,9 @@ static void fill_in(struct text *out, char what, const struct question *q)
         break;
     case 'a':
         text_add_escaped(out, q->host->alias_of);
+        break;
+    case 't':
+        text_add_escaped(out, q->volume->target);
         break;
     case 'v':
         text_add_escaped(out, q->volume->name);

@@ -108,7 +108,7 @@ static void tell_ready(struct service *s)
 static void stop(struct service *s)
 {
     s->stopped = true;
-    world_touch_service(s, EVENT_BIT(EVENT_HOST));
+    world_look_again(s);
     for (struct request *next, *request = take_inbox(s, true); request; request = next) {
         next = request->next;
         request_done(request, s, -ESHUTDOWN);
@@ -282,7 +282,7 @@ int service_wait(struct service *s, int timeout_ms)
         n = poll(&ready, 1, timeout_ms);
     while (n < 0 && errno == EINTR);
     if (n == 0)
-        return 0;
+        return -ETIMEDOUT;
     return n < 0 || eventfd_read(s->ready_fd, &told) < 0 ? -errno : s->result;
 }
 
@@ -292,6 +292,11 @@ int service_stop(struct service *s, int timeout_ms)
 
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= (long)NS_PER_S) {
+        until.tv_sec++;
+        until.tv_nsec -= (long)NS_PER_S;
+    }
     atomic_store(&s->stopping, true);
     loop_wake(s->loop);
     return -pthread_timedjoin_np(s->thread, NULL, &until);
@@ -311,6 +316,8 @@ void service_close(struct service *s)
     }
     free(s->sites);
     world_forget_gone(s);
+    world_forget_left(s);
+    free(s->left.items);
     free(s->by_name.items);
     free(s->by_number.items);
     free(s->migrations.items);

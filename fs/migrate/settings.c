@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "copy/base/log.h"
 #include "fs/migrate/migration.h"
 
 void service_store_verify(struct service *s, struct request *request)
@@ -28,6 +29,15 @@ void service_store_verify(struct service *s, struct request *request)
     request_done(request, s, r);
 }
 
+/* These files have no message: the log says why, and what they take. */
+static void setting_done(struct service *s, struct request *request, int r, const char *takes)
+{
+    if (r < 0)
+        log_say(LOG_WARNING, "%s '%.64s' by uid %u pid %d refused: %s: it takes %s", request->attr,
+                request->word, request->caller.uid, request->caller.pid, err_name(-r), takes);
+    request_done(request, s, r);
+}
+
 void service_store_max_jobs(struct service *s, struct request *request)
 {
     struct site *site = world_site_by_number(s, request->subject.host);
@@ -40,7 +50,7 @@ void service_store_max_jobs(struct service *s, struct request *request)
         world_touch_service(s, EVENT_BIT(EVENT_SETTING));
         migration_schedule(s);
     }
-    request_done(request, s, r);
+    setting_done(s, request, r, "a number from 1 to 1000");
 }
 
 void service_store_max_queue(struct service *s, struct request *request)
@@ -49,7 +59,7 @@ void service_store_max_queue(struct service *s, struct request *request)
 
     if (r == 0)
         world_touch_service(s, EVENT_BIT(EVENT_SETTING));
-    request_done(request, s, r);
+    setting_done(s, request, r, "a number from 0 to 100000");
 }
 
 void service_store_drain(struct service *s, struct request *request)
@@ -62,19 +72,19 @@ void service_store_drain(struct service *s, struct request *request)
         site->host->drain = drain != 0;
         world_touch_site(site, EVENT_BIT(EVENT_SETTING));
     }
-    request_done(request, s, r);
+    setting_done(s, request, r, "0 or 1");
 }
 
 void service_store_rescan(struct service *s, struct request *request)
 {
-    bool now;
+    bool now = false;
     int r = text_parse_bool(request->word, &now);
 
     if (r == 0 && !now)
         r = -EINVAL;
     for (size_t i = 0; i < s->n_sites && r == 0; i++)
         host_rescan(s->sites[i]->host);
-    request_done(request, s, r);
+    setting_done(s, request, r, "1");
 }
 
 void service_store_abort(struct service *s, struct request *request)
@@ -93,11 +103,13 @@ void service_store_abort(struct service *s, struct request *request)
         r = err_set(&e, ESRCH, "nothing runs");
     else
         r = migration_abort(v->migration, &e);
-    if (r < 0)
+    if (r < 0) {
         r = vol_refuse(v, request, &e);
-    else
-        vol_say(v, "aborting %" PRIu64,
-                v->migration ? v->migration->job.number : v->record.last_job);
+    } else {
+        vol_say(v, "aborting %" PRIu64, v->record.last_job);
+        log_say(LOG_NOTICE, "volume %s: job %" PRIu64 ": abort by uid %u pid %d", v->record.name,
+                v->record.last_job, request->caller.uid, request->caller.pid);
+    }
     request_done(request, s, r);
 }
 

@@ -256,6 +256,8 @@ void service_store_target(struct service *s, struct request *request)
         request_done(request, s, -ENODEV);
         return;
     }
+    if (v->admission && !v->admission->to) /* a look at open(2): this write will look for itself */
+        end(v->admission, 0);
     if (v->admission) {
         err_set(&e, EALREADY, "another request is being checked");
         request_done(request, s, vol_refuse(v, request, &e));

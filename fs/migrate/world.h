@@ -26,6 +26,7 @@ struct vol {
     uint64_t size_bytes, allocated_bytes;
     uint64_t seen;      /* the host's scan number that named it last */
     bool moved;         /* it was switched in this run: late news of its old places may be about */
+    bool unlisted;      /* its file is there, but cannot be a volume as it is */
     bool checking_gone; /* asked its host whether it is gone */
     bool unsaved;       /* its records are still to be committed; a new one is not shown */
     char left_host[TEXT_HOST_BYTES]; /* where its last old copy was removed from ... */
@@ -54,6 +55,11 @@ struct table { /* of pointers, sorted */
     size_t n, cap;
 };
 
+/* Of a volume that is gone: to be dropped by the next commit. */
+struct gone_records {
+    uuid_t volume, primary;
+};
+
 struct site { /* a host and what the owner keeps beside it */
     struct host *host;
     struct service *service;
@@ -61,7 +67,7 @@ struct site { /* a host and what the owner keeps beside it */
     struct view_host *shown;
     uint32_t dirty;
     struct timespec changed[EVENT_N];
-    bool same_storage; /* refused: another host has that pool */
+    bool was_up;
 };
 
 struct service {
@@ -86,6 +92,9 @@ struct service {
     struct loop_source *tick, *retry;
     bool stopped, ready, ticking;
     bool scheduling, collecting; /* under way */
+    bool look_again;
+    struct table left;  /* struct copy: recorded, and not primary */
+    bool left_is_known; /* no commit since it was filled */
     pthread_t thread;
     int ready_fd; /* an eventfd: the first look at the pools is over */
     uint64_t began_ns;
@@ -115,8 +124,13 @@ int world_load(struct service *s, struct err *e); /* volumes from the catalogue 
 /* discover.c: what the agents see. */
 void world_on_entry(void *arg, struct host *host, const struct pool_entry *entry);
 void world_on_scanned(void *arg, struct host *host, bool complete);
-void world_save_discoveries(struct service *s);
+/* Is that file the recorded copy of a volume that is primary elsewhere? collect.c. */
+bool world_is_left_copy(struct service *s, const char *host, const struct io_identity *identity);
+void world_forget_left(struct service *s);
 void world_forget_taken(struct site *site);
+
+/* save.c */
+void world_save_discoveries(struct service *s);
 void world_forget_gone(struct service *s);
 
 /* hosts.c: which pools we take. */
@@ -126,6 +140,8 @@ extern const struct host_events world_host_events;
 void world_touch(struct vol *v, uint32_t events);
 void world_touch_site(struct site *site, uint32_t events);
 void world_touch_service(struct service *s, uint32_t events);
+void world_look_again(
+    struct service *s); /* what dates itself, the texts and hosts, may have changed */
 void world_publish(struct service *s);
 void world_forget_shown(struct service *s);
 

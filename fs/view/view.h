@@ -18,13 +18,18 @@
 /* What may change together. A file's row names one: it wakes its poll and dates its mtime. */
 enum event {
     EVENT_NEVER,    /* never changes while the thing exists */
-    EVENT_STATE,    /* of a volume: status, phase, host, result */
+    EVENT_STATE,    /* of a volume: phase, result, target, error */
+    EVENT_STATUS,   /* of a volume: status */
+    EVENT_PLACE,    /* of a volume: where it is */
     EVENT_PROGRESS, /* of a volume: percent, rate, eta, counters */
     EVENT_MESSAGE,  /* of a volume: the answer to the last request */
     EVENT_SIZE,     /* of a volume: size, allocated */
     EVENT_SETTING,  /* of a volume, host or the service: a value that was written */
     EVENT_HOST,     /* of a host or the service: state, space, counts */
     EVENT_JOBS,     /* of the service: a job began, moved on or ended */
+    EVENT_HEALTH,   /* of the service */
+    EVENT_HISTORY,  /* of the service */
+    EVENT_HIDDEN,   /* of the service */
     EVENT_MEMBERS,  /* of a directory: what is in it */
     EVENT_N
 };

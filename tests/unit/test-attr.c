@@ -312,7 +312,7 @@ TEST(a_value_is_dated_by_what_changes_it)
     struct view *view = made_up_view(1);
     struct view_volume *volume = view->by_name[0];
 
-    CHECK_EQ(changed(view, ATTR_DIR_VOLUME, "status").tv_sec, 1700000000 + EVENT_STATE);
+    CHECK_EQ(changed(view, ATTR_DIR_VOLUME, "status").tv_sec, 1700000000 + EVENT_STATUS);
     CHECK_EQ(changed(view, ATTR_DIR_VOLUME, "size").tv_nsec, 5);
     CHECK_EQ(changed(view, ATTR_DIR_HOST, "free").tv_nsec, 7);
     CHECK_EQ(changed(view, ATTR_DIR_CONTROL, "jobs").tv_nsec, 9);

@@ -61,10 +61,18 @@ static void make_hostile(const char *pool, char *long_name)
 TEST(only_plain_files_are_volumes_and_the_rest_is_named_with_its_reason)
 {
     static const char *const wanted[][2] = {
-        {"shadow", "symlink"},        {"fifo", "fifo"},         {"sock", "socket"},
-        {"null", "character device"}, {"disk", "block device"}, {"subdir", "directory"},
-        {"one", "hard links"},        {"two", "hard links"},    {"-leading", "name"},
-        {"new\nline", "name"},        {"\xff\xfe", "name"},     {"mounted", "mount"},
+        {"shadow", "symlink"},
+        {"fifo", "fifo"},
+        {"sock", "socket"},
+        {"null", "character device"},
+        {"disk", "block device"},
+        {"subdir", "directory"},
+        {"one", "hard links"},
+        {"two", "hard links"},
+        {"-leading", "no volume's name"},
+        {"new\nline", "no volume's name"},
+        {"\xff\xfe", "no volume's name"},
+        {"mounted", "mount"},
     };
     EACH_WORLD(w)
     {

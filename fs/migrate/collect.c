@@ -1,0 +1,188 @@
+/*
+ * Copies that wait to be destroyed: recorded, not primary, and no job's any more. Each goes only
+ * while the volume itself is seen where it should be. One at a time; one that cannot go holds up no
+ * other.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/log.h"
+#include "fs/migrate/migration.h"
+
+/* ESTALE: it was written since, or is not ours any more. A human decides, and is told. */
+void migration_note_left(struct vol *v, const char *host, const struct pool_reply *reply)
+{
+    if (reply->error == ESTALE)
+        vol_note(&v->warning, "a copy of it is left hidden on %s: %s", host, reply->text);
+}
+
+static int add_left(const struct copy *copy, void *arg)
+{
+    struct service *s = arg;
+    struct copy *left = copy->role == COPY_PRIMARY ? NULL : malloc(sizeof(*left));
+    int r;
+
+    if (copy->role == COPY_PRIMARY)
+        return 0;
+    if (!left)
+        return -ENOMEM;
+    *left = *copy;
+    r = table_insert(&s->left, s->left.n, left);
+    if (r < 0)
+        free(left);
+    return r;
+}
+
+void world_forget_left(struct service *s)
+{
+    while (s->left.n)
+        free(s->left.items[--s->left.n]);
+}
+
+/* Without memory: as it was known last. */
+static void know_left(struct service *s)
+{
+    if (s->left_is_known)
+        return;
+    world_forget_left(s);
+    s->left_is_known = catalog_each_copy(s->catalog, add_left, s) == 0;
+}
+
+bool world_is_left_copy(struct service *s, const char *host, const struct io_identity *identity)
+{
+    know_left(s);
+    for (size_t i = 0; i < s->left.n; i++) {
+        const struct copy *copy = s->left.items[i];
+
+        if (copy->state != COPY_INTENT && strcmp(copy->host, host) == 0 &&
+            io_same(&copy->identity, identity))
+            return true;
+    }
+    return false;
+}
+
+struct collection {
+    struct service *service;
+    struct copy copy;
+    size_t next; /* place in `left` to go on at */
+};
+
+static void collect_from(struct service *s, size_t at);
+
+static void on_collected(void *arg, const struct pool_reply *reply, int fd)
+{
+    OWNED(mem) struct collection *c = arg;
+    struct service *s = c->service;
+    struct vol *v = world_volume_by_uuid(s, c->copy.volume);
+    struct err e = {0};
+
+    owned_fd(&fd);
+    s->collecting = false;
+    world_look_again(s);
+    if (reply->error) { /* the others need not wait for that one */
+        if (v)
+            migration_note_left(v, c->copy.host, reply);
+        collect_from(s, c->next);
+        return;
+    }
+    if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
+        log_say(LOG_WARNING, "volume %s: its old copy is gone, but its record stays for now: %s",
+                c->copy.name, e.text);
+        return;
+    }
+    if (v)
+        vol_note(&v->warning, NULL);
+    collect_from(s, c->next > 0 ? c->next - 1 : 0); /* one less is left */
+}
+
+static void destroy_copy(struct collection *c)
+{
+    struct pool_request request = {.kind = POOL_REMOVE};
+    struct site *site = world_site(c->service, c->copy.host);
+
+    memcpy(request.name, c->copy.name, sizeof(request.name));
+    uuid_copy(request.cid, c->copy.cid);
+    uuid_copy(request.volume, c->copy.volume);
+    request.expect = c->copy.identity;
+    request.has_expect = c->copy.state != COPY_INTENT;
+    request.has_mtime = c->copy.role == COPY_DELETE_PENDING;
+    request.mtime_ns = c->copy.mtime_ns;
+    c->service->collecting =
+        site && host_ask(site->host, &request, -1, 0, on_collected, c, NULL) == 0;
+    if (!c->service->collecting)
+        free(c);
+}
+
+/* As in a roll-back: nothing goes while the volume itself is not seen. */
+static void on_primary_seen(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct collection *c = arg;
+
+    owned_fd(&fd);
+    c->service->collecting = false;
+    if (reply->error == 0 && reply->found == POOL_FOUND_PUBLISHED) {
+        destroy_copy(c);
+        return;
+    }
+    collect_from(c->service, c->next);
+    free(c);
+}
+
+static void look_for_primary(struct collection *c, const struct vol *v, struct site *home)
+{
+    struct pool_request request = {
+        .kind = POOL_EXAMINE, .has_expect = 1, .expect = v->primary.identity};
+
+    memcpy(request.name, v->record.name, sizeof(request.name));
+    uuid_copy(request.cid, v->record.primary);
+    c->service->collecting = host_ask(home->host, &request, -1, 0, on_primary_seen, c, NULL) == 0;
+    if (!c->service->collecting)
+        free(c);
+}
+
+static int is_of_job(const struct job *job, void *arg)
+{
+    const struct copy *copy = arg;
+
+    return uuid_compare(job->source_cid, copy->cid) == 0 ||
+           uuid_compare(job->destination_cid, copy->cid) == 0;
+}
+
+/* The home of the volume whose copy may go now; NULL: not now. */
+static struct site *home_of(struct service *s, struct copy *copy)
+{
+    struct site *site = world_site(s, copy->host), *home;
+    struct vol *v = world_volume_by_uuid(s, copy->volume);
+
+    if (!v || v->warning || v->migration || v->conflict || !site || !site->host->up)
+        return NULL;
+    home = world_site(s, v->record.host);
+    if (!home || !home->host->up || catalog_each_job(s->catalog, is_of_job, copy) != 0)
+        return NULL;
+    return uuid_compare(v->record.primary, copy->cid) == 0 ? NULL : home;
+}
+
+static void collect_from(struct service *s, size_t at)
+{
+    if (s->collecting || s->stopped || catalog_doubt(s->catalog))
+        return;
+    know_left(s);
+    for (size_t i = at; i < s->left.n; i++) {
+        struct copy *copy = s->left.items[i];
+        struct site *home = home_of(s, copy);
+        struct collection *c = home ? malloc(sizeof(*c)) : NULL;
+
+        if (!c)
+            continue;
+        *c = (struct collection){.service = s, .copy = *copy, .next = i + 1};
+        look_for_primary(c, world_volume_by_uuid(s, copy->volume), home);
+        return;
+    }
+}
+
+void migration_collect(struct service *s)
+{
+    collect_from(s, 0);
+}
