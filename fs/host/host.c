@@ -267,13 +267,13 @@ void host_close(struct host *host)
     if (!host)
         return;
     child_kill(&host->agent);
-    while (host->asks)
-        ask_free(host->asks);
     loop_remove(host->sock_source);
     loop_remove(host->child_source);
+    owned_fd(&host->sock);
+    host->sock = -1;
+    fail_all(host);
     loop_remove(host->restart);
     loop_remove(host->watch);
-    owned_fd(&host->sock);
     owned_fd(&host->lock_fd);
     owned_fd(&host->agent.pidfd);
     free(host);

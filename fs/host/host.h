@@ -77,7 +77,7 @@ struct host_ask;
 /* Makes the host and starts its agent. 0 or a negative errno. */
 int host_open(struct loop *loop, const struct host_config *config, uint64_t number,
               const struct host_events *events, void *arg, struct host **ret);
-/* Ends the agent; questions are forgotten, not answered. NULL is allowed. */
+/* Ends the agent; what was asked and not forgotten is answered with EHOSTDOWN. NULL is allowed. */
 void host_close(struct host *host);
 
 /*

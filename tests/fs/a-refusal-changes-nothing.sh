@@ -177,7 +177,8 @@ proves "EBUSY: a job that rolls back, told at open"
 kill_ferryfs
 hold_copies
 start_ferryfs
-says ok op write "$V/migrate/target" hdd
+takes() { [[ $(op write "$V/migrate/target" hdd) == ok ]]; }
+holds until_true takes # what the kill left is recovered first
 held
 fsfreeze -f "$POOLS/hdd" # what was made there cannot be removed
 says ok op write "$V/migrate/abort" 1

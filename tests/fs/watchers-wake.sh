@@ -10,9 +10,10 @@ V=$MNT/db1
 
 # FILE: op poll on it, started and armed; $poller is its pid, $WORLD/poll what it says
 arm() {
+    rm -f "$WORLD/poll"
     op poll "$1" 20000 >"$WORLD/poll" &
     poller=$!
-    until_true grep -q armed "$WORLD/poll"
+    until_true grep -qs armed "$WORLD/poll"
 }
 
 proves "poll(POLLPRI) on status wakes when a migration begins"
