@@ -35,8 +35,13 @@ eq "$(timeout 5 cat "$V/migrate/wait")" null
 
 # What a watcher saw, a line a look, in this order: progress result status former-status listing
 watch() {
+    local status progress
     while [[ ! -e $WORLD/watched ]]; do
-        echo "$(<"$V/migrate/progress") $(<"$V/migrate/status") $(<"$V/status") $(<"$V/previous_status")" \
+        # Of one moment: a job may begin or end between two reads
+        status=$(<"$V/migrate/status")
+        progress=$(<"$V/migrate/progress")
+        [[ $(<"$V/migrate/status") == "$status" ]] || continue
+        echo "$progress $status $(<"$V/status") $(<"$V/previous_status")" \
             "$(cd "$MNT" && echo *)"
     done >"$WORLD/seen"
 }
