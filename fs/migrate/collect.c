@@ -88,7 +88,8 @@ static void on_collected(void *arg, const struct pool_reply *reply, int fd)
         return;
     }
     if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
-        log_say(LOG_WARNING, "volume %s: its old copy is gone, but its record stays for now: %s",
+        log_say(LOG_WARNING,
+                "volume %s: its old copy is gone, but its record stays and is dropped later: %s",
                 c->copy.name, e.text);
         return;
     }

@@ -80,8 +80,8 @@ static void on_removed(void *arg, const struct pool_reply *reply, int fd)
 
     owned_fd(&fd);
     if (reply->error) { /* the volume is well, and waits no longer for a sick disk */
-        log_say(LOG_WARNING, "volume %s: its copy on %s stays for now: %s", m->vol->record.name,
-                m->job.destination, reply->text);
+        log_say(LOG_WARNING, "volume %s: its copy on %s stays and is removed later: %s",
+                m->vol->record.name, m->job.destination, reply->text);
         m->copy_left = true;
         migration_note_left(m->vol, m->job.destination, reply);
     }
@@ -179,8 +179,8 @@ static void on_old_removed(void *arg, const struct pool_reply *reply, int fd)
 
     owned_fd(&fd);
     if (reply->error) { /* the migration is a success all the same; it is tried again later */
-        log_say(LOG_WARNING, "volume %s: its old copy on %s stays for now: %s", m->vol->record.name,
-                m->job.source, reply->text);
+        log_say(LOG_WARNING, "volume %s: its old copy on %s stays and is removed later: %s",
+                m->vol->record.name, m->job.source, reply->text);
         m->copy_left = true;
         migration_note_left(m->vol, m->job.source, reply);
     }
