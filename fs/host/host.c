@@ -86,6 +86,25 @@ static void fail_all(struct host *host)
         ask_fail(host->asks, EHOSTDOWN, "was lost");
 }
 
+static void attach(struct host *host)
+{
+    struct pool_attach attach = {.kind = POOL_ATTACH};
+
+    host->waits = false;
+    snprintf(attach.driver, sizeof(attach.driver), "%s", host->config.driver);
+    snprintf(attach.path, sizeof(attach.path), "%s", host->config.path);
+    host->heard_ns = io_now_ns();
+    if (host_send(host, &attach, sizeof(attach), -1) < 0)
+        host_lose(host, "its agent takes no orders");
+}
+
+void host_show(struct host *host)
+{
+    host->shown = true;
+    if (host->after && host->after->waits)
+        attach(host->after);
+}
+
 /* Let go of the agent: it dies with its socket, and by force. A new one comes with the timer. */
 void host_lose(struct host *host, const char *why)
 {
@@ -98,10 +117,12 @@ void host_lose(struct host *host, const char *why)
     host->sock = -1;
     owned_fd(&host->lock_fd);
     host->lock_fd = -1;
+    host->waits = false;
     child_kill(&host->agent);
     set_up(host, false);
     host->events->changed(host->events_arg, host);
     fail_all(host);
+    host_show(host);
 }
 
 static void restart_later(struct host *host)
@@ -171,7 +192,6 @@ static void on_death(void *arg, uint32_t events)
 static int start_agent(struct host *host)
 {
     char *argv[] = {(char[]){"/proc/self/exe"}, (char[]){"--pool-agent"}, NULL};
-    struct pool_attach attach = {.kind = POOL_ATTACH};
     OWNED(fd) int theirs = -1;
     int pair[2], r;
 
@@ -190,10 +210,10 @@ static int start_agent(struct host *host)
     r = loop_add_fd(host->loop, host->sock, EPOLLIN, on_socket, host, &host->sock_source);
     if (r < 0)
         return r;
-    snprintf(attach.driver, sizeof(attach.driver), "%s", host->config.driver);
-    snprintf(attach.path, sizeof(attach.path), "%s", host->config.path);
-    host->heard_ns = io_now_ns();
-    return host_send(host, &attach, sizeof(attach), -1);
+    host->waits = true;
+    if (!host->before || host->before->shown)
+        attach(host);
+    return 0;
 }
 
 static void restart(void *arg)
@@ -223,6 +243,8 @@ static void watch(void *arg)
     bool silent = io_now_ns() - host->heard_ns > SILENCE_MAX_NS;
 
     loop_set_timer(host->watch, WATCH_NS);
+    if (host->waits)
+        attach(host);
     if (host->sock < 0 || host->scans == 0)
         return;
     if (silent && host->up)
@@ -232,7 +254,7 @@ static void watch(void *arg)
     set_up(host, !silent && host->lock_fd >= 0);
 }
 
-int host_open(struct loop *loop, const struct host_config *config, uint64_t number,
+int host_open(struct loop *loop, const struct host_config *config, struct host *before,
               const struct host_events *events, void *arg, struct host **ret)
 {
     struct host *host = calloc(1, sizeof(*host));
@@ -241,7 +263,8 @@ int host_open(struct loop *loop, const struct host_config *config, uint64_t numb
     if (!host)
         return -ENOMEM;
     *host = (struct host){.config = *config,
-                          .number = number,
+                          .number = before ? before->number + 1 : 1,
+                          .before = before,
                           .loop = loop,
                           .events = events,
                           .events_arg = arg,
@@ -258,6 +281,8 @@ int host_open(struct loop *loop, const struct host_config *config, uint64_t numb
     }
     loop_set_timer(host->watch, WATCH_NS);
     loop_set_timer(host->restart, 0);
+    if (before)
+        before->after = host;
     *ret = host;
     return 0;
 }
@@ -266,6 +291,10 @@ void host_close(struct host *host)
 {
     if (!host)
         return;
+    if (host->after)
+        host->after->before = NULL;
+    if (host->before)
+        host->before->after = NULL;
     child_kill(&host->agent);
     loop_remove(host->sock_source);
     loop_remove(host->child_source);

@@ -60,6 +60,9 @@ struct host {
     int lock_fd; /* of the pool's marker, while the agent holds it; for workers. -1: none */
     bool lost;   /* the agent is being ended; a new one starts later */
     bool held;   /* another process holds the pool */
+    bool shown;  /* it has shown its marker, or that it cannot: whoever comes after it may look */
+    bool waits;  /* its agent runs, and waits for `before` to be shown */
+    struct host *before, *after; /* in the configuration */
     uint64_t heard_ns;
     unsigned failures; /* agents that ended before they had scanned */
     uint32_t next_id;
@@ -74,8 +77,12 @@ typedef void host_done_fn(void *arg, const struct pool_reply *reply, int fd);
 
 struct host_ask;
 
-/* Makes the host and starts its agent. 0 or a negative errno. */
-int host_open(struct loop *loop, const struct host_config *config, uint64_t number,
+/*
+ * Makes the host and starts its agent. before: the last one that was made, NULL for the first: its
+ * pool is looked at first, so that of two names for one storage the same one gets it every time; a
+ * second later this one is looked at anyhow. 0 or a negative errno.
+ */
+int host_open(struct loop *loop, const struct host_config *config, struct host *before,
               const struct host_events *events, void *arg, struct host **ret);
 /* Ends the agent; what was asked and not forgotten is answered with EHOSTDOWN. NULL is allowed. */
 void host_close(struct host *host);

@@ -34,6 +34,8 @@ static void on_hello(struct host *host, const struct pool_hello *hello)
         host_say(host, text);
         host->events->changed(host->events_arg, host);
     }
+    if (hello->marker != POOL_MARKER_NONE)
+        host_show(host);
 }
 
 static void on_entries(struct host *host, const struct pool_entries *entries, size_t n_bytes)

@@ -19,6 +19,8 @@ union host_message {
 void host_say(struct host *host, const char *text);
 /* End the agent; questions fail with EHOSTDOWN, and a new agent comes later. */
 void host_lose(struct host *host, const char *why);
+/* It has shown what pool it is, or that it cannot: the next one's turn. */
+void host_show(struct host *host);
 int host_send(struct host *host, const void *message, size_t n, int fd);
 /* Work off one message of n bytes; *fd is taken where it is wanted. */
 void host_take_message(struct host *host, union host_message *m, size_t n, int *fd);

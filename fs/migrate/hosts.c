@@ -57,25 +57,41 @@ static int remember_pool(struct service *s, const struct host *host, const uuid_
     return catalog_commit(s->catalog, e);
 }
 
-/* The same storage under a second name: the first to show it has it. */
-static int refuse_second_name(struct service *s, struct site *site, const uuid_t uuid,
-                              struct err *e)
+static bool has_met(const struct service *s, const struct host *host, const uuid_t uuid)
 {
+    struct pool known;
+
+    return catalog_get_pool(s->catalog, host->config.name, &known) == 0 &&
+           uuid_compare(known.uuid, uuid) == 0;
+}
+
+/* The same storage under a second name: the name that the catalogue knows has it, else the first to
+ * show it, and they show themselves in the order of the configuration. */
+static bool has_it_first(const struct service *s, const struct host *other, const struct host *host,
+                         const uuid_t uuid)
+{
+    bool other_met = has_met(s, other, uuid);
     char text[37];
 
     uuid_unparse_lower(uuid, text);
+    if (other == host || other->alias_of[0])
+        return false;
+    return other_met == has_met(s, host, uuid) ? strcmp(other->pool, text) == 0 : other_met;
+}
+
+static int refuse_second_name(struct service *s, struct site *site, const uuid_t uuid,
+                              struct err *e)
+{
     for (size_t i = 0; i < s->n_sites; i++) {
         struct host *other = s->sites[i]->host;
 
-        if (other == site->host || site->host->alias_of[0] || strcmp(other->pool, text) != 0 ||
-            other->alias_of[0])
+        if (!has_it_first(s, other, site->host, uuid))
             continue;
         snprintf(site->host->alias_of, sizeof(site->host->alias_of), "%s", other->config.name);
+        return err_set(e, EEXIST, "it is the same storage as host %s; remove one of the two",
+                       other->config.name);
     }
-    if (!site->host->alias_of[0])
-        return 0;
-    return err_set(e, EEXIST, "it is the same storage as host %s; remove one of the two",
-                   site->host->alias_of);
+    return 0;
 }
 
 static int on_hello(void *arg, struct host *host, const struct pool_hello *hello, uuid_t fresh,

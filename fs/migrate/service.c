@@ -169,7 +169,8 @@ static int open_hosts(struct service *s)
 {
     for (size_t i = 0; i < s->config->n_hosts; i++) {
         struct site *site = s->sites[i];
-        int r = host_open(s->loop, &s->config->hosts[i], i + 1, &world_host_events, s, &site->host);
+        int r = host_open(s->loop, &s->config->hosts[i], i > 0 ? s->sites[i - 1]->host : NULL,
+                          &world_host_events, s, &site->host);
 
         if (r < 0)
             return r;

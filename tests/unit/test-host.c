@@ -118,7 +118,7 @@ static void begin(struct world *w, bool with_pool)
     REQUIRE(loop_open(&w->loop) == 0);
     REQUIRE(loop_add_timer(w->loop, on_deadline, w, &w->deadline) == 0);
     loop_set_after(w->loop, after, w);
-    REQUIRE(host_open(w->loop, &config, 1, &events, w, &w->host) == 0);
+    REQUIRE(host_open(w->loop, &config, NULL, &events, w, &w->host) == 0);
 }
 
 static void end(struct world *w)
