@@ -37,9 +37,7 @@ for call in "$@"; do
     pwrite) errors="EIO ENOSPC short" ;;
     esac
     for errno in $errors; do
-        stride=$(stride_of "$call")
-        # Where EIO goes to all places, its kin goes to some
-        [[ $call != pwrite || $errno == EIO ]] || stride=$((stride * 3))
+        stride=$(stride_of "$call" "$errno")
         proves "$errno of $(every "$call" "$stride")"
         sweep "$call" "$errno" "$stride"
     done
