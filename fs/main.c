@@ -62,12 +62,17 @@ static int do_version(const struct options *options)
     return print(&text);
 }
 
+static const char *plural(const struct options *options)
+{
+    return options->service.n_hosts == 1 ? "" : "s";
+}
+
 static int do_check_config(const struct options *options)
 {
     struct text text = {0};
 
-    text_add(&text, "the configuration is right: %zu hosts, state in %s\n",
-             options->service.n_hosts, options->state_dir);
+    text_add(&text, "the configuration is right: %zu host%s, state in %s\n",
+             options->service.n_hosts, plural(options), options->state_dir);
     return print(&text);
 }
 
@@ -254,7 +259,7 @@ static void wait_for_end(int signals, struct mount *mount)
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             return;
         if (fds[1].revents) {
-            log_say(LOG_NOTICE, "unmounted");
+            log_say(LOG_NOTICE, "ending: unmounted");
             return;
         }
         if (!(fds[0].revents & POLLIN) || read(signals, &info, sizeof(info)) != sizeof(info))
@@ -303,8 +308,8 @@ static int serve(const struct options *options, struct service *service, int sig
             err_set(e, -r, "cannot serve %s: %s", options->mount_point, strerror(-r));
     }
     if (r == 0) {
-        log_say(LOG_NOTICE, "ferryfs %s: %zu hosts at %s", FERRYFS_VERSION,
-                options->service.n_hosts, options->mount_point);
+        log_say(LOG_NOTICE, "ferryfs %s: %zu host%s at %s", FERRYFS_VERSION,
+                options->service.n_hosts, plural(options), options->mount_point);
         r = end_start(start);
         if (r == 0)
             wait_for_end(signals, mount);
@@ -383,7 +388,9 @@ int main(int argc, char **argv)
         return r;
     }
     options_deinit(&options);
-    fprintf(stderr, "ferryfs: %s\n%s", e.text,
-            r == -EINVAL ? "Try 'ferryfs --help' for more information.\n" : "");
+    if (e.text[0]) /* getopt_long says itself what it does not know */
+        fprintf(stderr, "ferryfs: %s\n", e.text);
+    if (r == -EINVAL)
+        fprintf(stderr, "Try 'ferryfs --help' for more information.\n");
     return r == -EINVAL ? EXIT_USAGE : EXIT_CONFIG;
 }

@@ -95,7 +95,7 @@ static int take_options(struct options *options, int argc, char **argv, bool fil
     opterr = file_pass;
     while (r == 0 && (code = getopt_long(argc, argv, "c:fhV", rows, NULL)) != -1) {
         if (code == '?')
-            return err_set(e, EINVAL, "wrong usage");
+            return -EINVAL;
         if (code == 'c')
             r = file_pass ? options_read_file(options, optarg, e) : 0;
         else if (!file_pass)

@@ -247,7 +247,7 @@ static const struct operation {
 } operations[] = {
     [POOL_CLAIM] = {dir_claim, NEEDS_NAME},
     [POOL_OPEN] = {dir_open, NEEDS_NAME},
-    [POOL_ADMIT] = {dir_admit, NEEDS_NAME},
+    [POOL_ADMIT] = {dir_admit, NEEDS_NAME | NEEDS_FD},
     [POOL_RESERVE] = {dir_reserve, NEEDS_CID},
     [POOL_EXAMINE] = {dir_examine, NEEDS_NAME | NEEDS_CID},
     [POOL_PUBLISH] = {dir_publish, NEEDS_NAME | NEEDS_CID | NEEDS_EXPECT | NEEDS_FD},

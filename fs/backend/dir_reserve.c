@@ -38,6 +38,23 @@ static int set_size(int fd, uint64_t size_bytes, const struct dir *dir, struct e
     return 0;
 }
 
+/* The copy gets its owner and mode after the switch, when there is no way back: whether they can be
+ * had here must be known now. */
+static int try_owner(int file, int source, const struct dir *dir, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(source, &st) < 0)
+        return err_set(e, errno, "cannot look at the volume: %s", strerror(errno));
+    if (fchown(file, st.st_uid, st.st_gid) < 0)
+        return err_set(e, EACCES, "a copy in %s cannot have the volume's owner %u:%u: %s",
+                       dir->path, st.st_uid, st.st_gid, strerror(errno));
+    if (fchmod(file, st.st_mode & 07777) < 0)
+        return err_set(e, EACCES, "a copy in %s cannot have the volume's mode %03o: %s", dir->path,
+                       st.st_mode & 07777, strerror(errno));
+    return 0;
+}
+
 /* Where a file cannot be without a name there is only the permission to ask for. */
 static int may_create(const struct dir *dir, struct err *e)
 {
@@ -53,7 +70,6 @@ int dir_admit(struct dir *dir, const struct pool_request *request, int fd, struc
     char tag[DIR_TAG_BYTES];
     int r;
 
-    (void)fd;
     (void)reply;
     (void)ret_fd;
     r = is_name_free(dir, request->name, e);
@@ -66,6 +82,8 @@ int dir_admit(struct dir *dir, const struct pool_request *request, int fd, struc
         return err_set(e, errno, "cannot create files in %s: %s", dir->path, strerror(errno));
     dir_tag(request, tag);
     r = set_tag(file, tag, dir, e);
+    if (r == 0)
+        r = try_owner(file, fd, dir, e);
     return r < 0 ? r : set_size(file, request->size_bytes, dir, e);
 }
 

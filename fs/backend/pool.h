@@ -44,8 +44,9 @@ enum pool_op {
                    we are not root, so its copy could not get its owner */
     POOL_OPEN,  /* the same without a lease and whoever has it open; also finds it as the hidden
                    `cid` */
-    POOL_ADMIT, /* name size: could a volume of that name and size be made here? EEXIST something is
-                   there; EROFS; EFBIG; EDQUOT ... It tries with O_TMPFILE where there is that */
+    POOL_ADMIT, /* name size, fd = the source: could a volume of that name, size, owner and mode be
+                   made here? EEXIST something is there; EROFS; EFBIG; EDQUOT; EACCES it cannot have
+                   its owner ... It tries with O_TMPFILE where there is that */
     POOL_RESERVE, /* name cid volume epoch size [expect]: the hidden file, made if it is not there
                      (O_EXCL, 0600, xattr, size, fsync of file and directory), or at `name` if it
                      was published; replies its descriptor (O_RDWR) and identity. ESTALE: what is

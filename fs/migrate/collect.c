@@ -1,7 +1,7 @@
 /*
  * Copies that wait to be destroyed: recorded, not primary, and no job's any more. Each goes only
- * while the volume itself is seen where it should be. One at a time; one that cannot go holds up no
- * other.
+ * while the volume itself is seen where it should be. One at a time on a host; one that cannot go
+ * holds up no other, and neither does a host that hangs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,13 +63,16 @@ bool world_is_left_copy(struct service *s, const char *host, const struct io_ide
     return false;
 }
 
+#define LOOK_NS (5 * UINT64_C(1000000000)) /* for the volume itself, on a host that may hang */
+
 struct collection {
     struct service *service;
+    struct site *site; /* of the copy */
     struct copy copy;
     size_t next; /* place in `left` to go on at */
 };
 
-static void collect_from(struct service *s, size_t at);
+static void collect_from(struct service *s, struct site *site, size_t at);
 
 static void on_collected(void *arg, const struct pool_reply *reply, int fd)
 {
@@ -79,12 +82,12 @@ static void on_collected(void *arg, const struct pool_reply *reply, int fd)
     struct err e = {0};
 
     owned_fd(&fd);
-    s->collecting = false;
+    c->site->collecting = false;
     world_look_again(s);
     if (reply->error) { /* the others need not wait for that one */
         if (v)
             migration_note_left(v, c->copy.host, reply);
-        collect_from(s, c->next);
+        collect_from(s, c->site, c->next);
         return;
     }
     if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
@@ -95,13 +98,12 @@ static void on_collected(void *arg, const struct pool_reply *reply, int fd)
     }
     if (v)
         vol_note(&v->warning, NULL);
-    collect_from(s, c->next > 0 ? c->next - 1 : 0); /* one less is left */
+    collect_from(s, c->site, c->next > 0 ? c->next - 1 : 0); /* one less is left */
 }
 
 static void destroy_copy(struct collection *c)
 {
     struct pool_request request = {.kind = POOL_REMOVE};
-    struct site *site = world_site(c->service, c->copy.host);
 
     memcpy(request.name, c->copy.name, sizeof(request.name));
     uuid_copy(request.cid, c->copy.cid);
@@ -110,9 +112,8 @@ static void destroy_copy(struct collection *c)
     request.has_expect = c->copy.state != COPY_INTENT;
     request.has_mtime = c->copy.role == COPY_DELETE_PENDING;
     request.mtime_ns = c->copy.mtime_ns;
-    c->service->collecting =
-        site && host_ask(site->host, &request, -1, 0, on_collected, c, NULL) == 0;
-    if (!c->service->collecting)
+    c->site->collecting = host_ask(c->site->host, &request, -1, 0, on_collected, c, NULL) == 0;
+    if (!c->site->collecting)
         free(c);
 }
 
@@ -122,12 +123,12 @@ static void on_primary_seen(void *arg, const struct pool_reply *reply, int fd)
     struct collection *c = arg;
 
     owned_fd(&fd);
-    c->service->collecting = false;
+    c->site->collecting = false;
     if (reply->error == 0 && reply->found == POOL_FOUND_PUBLISHED) {
         destroy_copy(c);
         return;
     }
-    collect_from(c->service, c->next);
+    collect_from(c->service, c->site, c->next);
     free(c);
 }
 
@@ -138,8 +139,9 @@ static void look_for_primary(struct collection *c, const struct vol *v, struct s
 
     memcpy(request.name, v->record.name, sizeof(request.name));
     uuid_copy(request.cid, v->record.primary);
-    c->service->collecting = host_ask(home->host, &request, -1, 0, on_primary_seen, c, NULL) == 0;
-    if (!c->service->collecting)
+    c->site->collecting =
+        host_ask(home->host, &request, -1, LOOK_NS, on_primary_seen, c, NULL) == 0;
+    if (!c->site->collecting)
         free(c);
 }
 
@@ -165,19 +167,19 @@ static struct site *home_of(struct service *s, struct copy *copy)
     return uuid_compare(v->record.primary, copy->cid) == 0 ? NULL : home;
 }
 
-static void collect_from(struct service *s, size_t at)
+static void collect_from(struct service *s, struct site *site, size_t at)
 {
-    if (s->collecting || s->stopped || catalog_doubt(s->catalog))
+    if (site->collecting || s->stopped || catalog_doubt(s->catalog))
         return;
     know_left(s);
     for (size_t i = at; i < s->left.n; i++) {
         struct copy *copy = s->left.items[i];
-        struct site *home = home_of(s, copy);
+        struct site *home = world_site(s, copy->host) == site ? home_of(s, copy) : NULL;
         struct collection *c = home ? malloc(sizeof(*c)) : NULL;
 
         if (!c)
             continue;
-        *c = (struct collection){.service = s, .copy = *copy, .next = i + 1};
+        *c = (struct collection){.service = s, .site = site, .copy = *copy, .next = i + 1};
         look_for_primary(c, world_volume_by_uuid(s, copy->volume), home);
         return;
     }
@@ -185,5 +187,6 @@ static void collect_from(struct service *s, size_t at)
 
 void migration_collect(struct service *s)
 {
-    collect_from(s, 0);
+    for (size_t i = 0; i < s->n_sites; i++)
+        collect_from(s, s->sites[i], 0);
 }

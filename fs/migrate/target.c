@@ -95,7 +95,8 @@ static int ask(struct admission *a, struct site *site, enum pool_op op, host_don
     } else {
         request.size_bytes = a->claim.size_bytes;
     }
-    return host_ask(site->host, &request, -1, left_ns(a), done, a, &a->ask);
+    return host_ask(site->host, &request, op == POOL_ADMIT ? a->claim_fd : -1, left_ns(a), done, a,
+                    &a->ask);
 }
 
 /* As memory knows it now. */

@@ -68,6 +68,7 @@ struct site { /* a host and what the owner keeps beside it */
     uint32_t dirty;
     struct timespec changed[EVENT_N];
     bool was_up;
+    bool collecting; /* under way, of a copy there */
 };
 
 struct service {
@@ -91,7 +92,7 @@ struct service {
     struct request *answered, **answered_end; /* waiting for the view to be published */
     struct loop_source *tick, *retry;
     bool stopped, ready, ticking;
-    bool scheduling, collecting; /* under way */
+    bool scheduling; /* under way */
     bool look_again;
     struct table left;  /* struct copy: recorded, and not primary */
     bool left_is_known; /* no commit since it was filled */

@@ -109,8 +109,8 @@ void mount_close(struct mount *mount)
     park_end_all(mount);
     if (mount->mounted) {
         r = mountpoint_unmount(mount->path, mount->dev);
-        if (r < 0)
-            log_say(LOG_INFO, "%s was unmounted already", mount->path);
+        if (r < 0 && r != -EXDEV) /* something else is there: it was unmounted already */
+            log_say(LOG_WARNING, "cannot unmount %s: %s", mount->path, strerror(-r));
     }
     session_stop(mount);
     mount_put(mount);

@@ -22,18 +22,24 @@ eq "$(lists db1 db2 && echo yes)" yes
 proves "an abort ends though its copy cannot be removed"
 ctl disarm
 stop_ferryfs
-fault "call=unlinkat,program=pool-agent,from,do=EIO,under=$POOLS/hdd"
+fault "call=unlinkat,program=pool-agent,from,do=EIO,under=$POOLS"
 start_ferryfs
 says ok op write "$MNT/db2/migrate/target" hdd
 says ok op write "$MNT/db2/migrate/abort" 1
 eq "$(result db2)" aborted
 eq "$(<"$MNT/db2/status")" available
-like "$(<"$MNT/.control/hidden")" "* destination db2 hdd 134217728 *"
+holds grep -q " destination db2 hdd 134217728 " "$MNT/.control/hidden"
 
-proves "both go once the disk is well again"
+proves "a disk that hangs does not hold up what is to be removed from another"
 stop_ferryfs
-no_fault
+fault "call=unlinkat,program=pool-agent,from,do=hold,under=$POOLS/ssd"
 start_ferryfs
 put 1 "$MNT/.control/rescan"
+holds ctl hit 20
+only_db1() { [[ $(wc -l <"$MNT/.control/hidden") == 1 && $(<"$MNT/.control/hidden") == *" delete-pending db1 ssd "* ]]; }
+holds until_true only_db1
+
+proves "both go once the disk is well again"
+ctl release
 holds until_true is .control/hidden null
 finish

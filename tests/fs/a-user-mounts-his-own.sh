@@ -12,10 +12,12 @@ mount --bind "$WORLD/fuse" /dev/fuse || skip "/dev/fuse cannot be replaced"
 pool ssd tmpfs
 pool hdd tmpfs
 volume ssd db1 4M dense
+volume ssd foreign 1M
 STATE=$WORLD/home/state
 mkdir "$WORLD/home"
 chown -R 65534:65534 "$POOLS/ssd" "$POOLS/hdd" "$MNT" "$WORLD/home"
-touch -d @1600000000 "$POOLS/ssd/db1"
+chgrp 2345 "$POOLS/ssd/foreign"
+touch -d @1600000000 "$POOLS/ssd/db1" "$POOLS/ssd/foreign"
 record_world
 setpriv --reuid=65534 --regid=65534 --clear-groups env FERRYFS_OF_TEST=1 FERRYFS_WORKER="$BUILD/copy/copy-worker" "$FERRYFS" "${HOST_ARGS[@]}" --state "$STATE" \
     -f "$MNT" </dev/null >>"$LOG" 2>&1 &
@@ -38,6 +40,11 @@ eq "$(stat -c '%U %a' "$POOLS/hdd/db1")" "nobody 640"
 proves "he is refused what cannot be"
 says "write ENXIO" as_nobody op write "$V/migrate/target" nowhere
 says "open EACCES" as_nobody op write "$V/status" available
+
+proves "he is refused a volume whose group he could not give to the copy"
+says "write EACCES" as_nobody op write "$MNT/foreign/migrate/target" hdd
+like "$(as_nobody cat "$MNT/foreign/migrate/message")" "refused EACCES: *cannot have the volume's owner 65534:2345*"
+eq "$(as_nobody cat "$MNT/foreign/status")" available
 
 proves "nobody else sees it, not even root"
 says "stat EACCES" op stat "$V"

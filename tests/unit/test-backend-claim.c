@@ -189,7 +189,22 @@ static int admit(struct world *w, const char *name, uint64_t size_bytes)
     struct pool_request q = {.kind = POOL_ADMIT, .size_bytes = size_bytes};
 
     snprintf(q.name, sizeof(q.name), "%s", name);
-    return operate(w->pool, &q, -1, NULL, NULL);
+    return operate(w->pool, &q, w->claim, NULL, NULL);
+}
+
+TEST(an_owner_and_a_mode_that_the_copy_could_not_have_are_refused_before_it_is_begun)
+{
+    static const char *const said_of[] = {"owner", "mode"};
+    struct world w = fresh_world(POOLS_EXT4);
+
+    for (unsigned i = 0; i < 2; i++) {
+        fault.n = 0;
+        fault.at = 2 + i; /* after the tag: fchown, fchmod */
+        fault.error = EPERM;
+        CHECK_EQ(admit(&w, "new", SIZE), -EACCES);
+        CHECK(strstr(said.text, said_of[i]));
+    }
+    end_world(&w);
 }
 
 TEST(what_cannot_be_made_is_refused_before_it_is_begun)
