@@ -20,6 +20,11 @@ static bool starts_with(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+static bool is_absent(int error)
+{
+    return error == ENODATA || error == EOPNOTSUPP;
+}
+
 /* Set by the system itself, and by root alone. */
 static bool may_be_left_behind(const char *name)
 {
@@ -47,7 +52,23 @@ static int copy_xattr(int from, int to, const char *name, char *value, struct er
     return err_set(e, errno, "the pool does not take the xattr %s: %s", name, strerror(errno));
 }
 
-static int copy_xattrs(int from, int to, struct err *e)
+/* An earlier run may have copied what the volume has no more. */
+static int drop_xattr(int from, int to, const char *name, char *value, struct err *e)
+{
+    (void)value;
+    if (!starts_with(name, "user.") || strcmp(name, POOL_XATTR) == 0 ||
+        fgetxattr(from, name, NULL, 0) >= 0)
+        return 0;
+    if (!is_absent(errno))
+        return err_set(e, errno, "cannot read the xattr %s: %s", name, strerror(errno));
+    if (fremovexattr(to, name) < 0 && !is_absent(errno))
+        return err_set(e, errno, "cannot remove the xattr %s: %s", name, strerror(errno));
+    return 0;
+}
+
+typedef int xattr_fn(int from, int to, const char *name, char *value, struct err *e);
+
+static int each_xattr(int of, int from, int to, xattr_fn *fn, struct err *e)
 {
     OWNED(mem) char *names = malloc(XATTRS_BYTES);
     OWNED(mem) char *value = malloc(XATTRS_BYTES);
@@ -56,14 +77,21 @@ static int copy_xattrs(int from, int to, struct err *e)
 
     if (!names || !value)
         return err_set(e, ENOMEM, "no memory");
-    n = flistxattr(from, names, XATTRS_BYTES);
+    n = flistxattr(of, names, XATTRS_BYTES);
     if (n < 0 && errno == EOPNOTSUPP)
         return 0;
     if (n < 0)
         return err_set(e, errno, "cannot list the volume's xattrs: %s", strerror(errno));
     for (const char *name = names; r == 0 && name < names + n; name += strlen(name) + 1)
-        r = copy_xattr(from, to, name, value, e);
+        r = fn(from, to, name, value, e);
     return r;
+}
+
+static int copy_xattrs(int from, int to, struct err *e)
+{
+    int r = each_xattr(from, from, to, copy_xattr, e);
+
+    return r < 0 ? r : each_xattr(to, from, to, drop_xattr, e);
 }
 
 /*
@@ -83,7 +111,7 @@ static int try_acl(int from, int to, struct err *e)
     };
 
     if (fgetxattr(from, ACL, NULL, 0) < 0)
-        return errno == ENODATA || errno == EOPNOTSUPP
+        return is_absent(errno)
                    ? 0
                    : err_set(e, errno, "cannot read the volume's ACL: %s", strerror(errno));
     if (fsetxattr(to, ACL, &acl, sizeof(acl), 0) < 0)

@@ -15,6 +15,22 @@ static void put_at_hidden(struct world *w, const char *bytes, const char *tag, m
     REQUIRE(chmod(path, mode) == 0 && chown(path, uid, 0) == 0);
 }
 
+TEST(what_the_volume_has_no_more_its_copy_has_not_either)
+{
+    EACH_WORLD(w)
+    {
+        char path[1024], value[8];
+
+        reserve(&w);
+        path_of(w.to, hidden(&w), path, sizeof(path));
+        REQUIRE(setxattr(path, "user.gone", "x", 1, 0) == 0);
+        CHECK_EQ(run(&w, POOL_PUBLISH), 0);
+        path_of(w.to, "db", path, sizeof(path));
+        CHECK(getxattr(path, "user.gone", value, sizeof(value)) < 0 && errno == ENODATA);
+        CHECK(getxattr(path, POOL_XATTR, value, 0) > 0);
+    }
+}
+
 TEST(a_reservation_writes_into_no_file_of_a_stranger)
 {
     EACH_WORLD(w)
