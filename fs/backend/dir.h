@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -83,6 +84,12 @@ void dir_describe_stat(const struct stat *st, struct pool_reply *reply);
 int dir_describe(int fd, struct pool_reply *reply, struct err *e);
 
 uint64_t dir_mtime_ns(const struct stat *st);
+
+/* The errno of an xattr that is not there, or cannot be there. */
+static inline bool dir_is_absent(int error)
+{
+    return error == ENODATA || error == EOPNOTSUPP;
+}
 
 /* fsync, in words in e. */
 int dir_sync(int fd, const char *what, struct err *e);

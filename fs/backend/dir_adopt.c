@@ -9,11 +9,6 @@
 #define ACL       "system.posix_acl_access"
 #define ACL_BYTES 65536 /* XATTR_SIZE_MAX */
 
-static bool is_absent(int error)
-{
-    return error == ENODATA || error == EOPNOTSUPP;
-}
-
 /* Our own file in somebody's directory may have got an ACL from that directory. */
 static int copy_acl(int from, int to, struct err *e)
 {
@@ -23,9 +18,9 @@ static int copy_acl(int from, int to, struct err *e)
     if (!acl)
         return err_set(e, ENOMEM, "no memory");
     n = fgetxattr(from, ACL, acl, ACL_BYTES);
-    if (n < 0 && !is_absent(errno))
+    if (n < 0 && !dir_is_absent(errno))
         return err_set(e, errno, "cannot read the volume's ACL: %s", strerror(errno));
-    if (n < 0 && fremovexattr(to, ACL) < 0 && !is_absent(errno))
+    if (n < 0 && fremovexattr(to, ACL) < 0 && !dir_is_absent(errno))
         return err_set(e, errno, "cannot remove an ACL: %s", strerror(errno));
     if (n >= 0 && fsetxattr(to, ACL, acl, (size_t)n, 0) < 0)
         return err_set(e, errno, "cannot set the volume's ACL: %s", strerror(errno));
@@ -43,7 +38,7 @@ static int remove_tag(int fd, mode_t mode, struct err *e)
         if (fchmod(fd, mode) < 0 && r == 0)
             r = -errno;
     }
-    if (r < 0 && !is_absent(-r))
+    if (r < 0 && !dir_is_absent(-r))
         return err_set(e, -r, "cannot remove the xattr %s: %s", POOL_XATTR, strerror(-r));
     return 0;
 }

@@ -20,11 +20,6 @@ static bool starts_with(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_absent(int error)
-{
-    return error == ENODATA || error == EOPNOTSUPP;
-}
-
 /* Set by the system itself, and by root alone. */
 static bool may_be_left_behind(const char *name)
 {
@@ -59,9 +54,9 @@ static int drop_xattr(int from, int to, const char *name, char *value, struct er
     if (!starts_with(name, "user.") || strcmp(name, POOL_XATTR) == 0 ||
         fgetxattr(from, name, NULL, 0) >= 0)
         return 0;
-    if (!is_absent(errno))
+    if (!dir_is_absent(errno))
         return err_set(e, errno, "cannot read the xattr %s: %s", name, strerror(errno));
-    if (fremovexattr(to, name) < 0 && !is_absent(errno))
+    if (fremovexattr(to, name) < 0 && !dir_is_absent(errno))
         return err_set(e, errno, "cannot remove the xattr %s: %s", name, strerror(errno));
     return 0;
 }
@@ -111,7 +106,7 @@ static int try_acl(int from, int to, struct err *e)
     };
 
     if (fgetxattr(from, ACL, NULL, 0) < 0)
-        return is_absent(errno)
+        return dir_is_absent(errno)
                    ? 0
                    : err_set(e, errno, "cannot read the volume's ACL: %s", strerror(errno));
     if (fsetxattr(to, ACL, &acl, sizeof(acl), 0) < 0)
