@@ -45,128 +45,6 @@ void world_look_again(struct service *s)
     s->left_is_known = false;
 }
 
-static void show_error(struct view_volume *to, const char *name, const char *phase, uint64_t offset,
-                       const char *text)
-{
-    char place[24] = "null";
-
-    if (offset != UINT64_MAX)
-        snprintf(place, sizeof(place), "%" PRIu64, offset);
-    snprintf(to->error, sizeof(to->error), "%s %s %s %s", name, phase, place, text);
-}
-
-/* Words of the job under way, or of the last one. */
-static void show_job(struct view_volume *to, const struct vol *v)
-{
-    const struct migration *m = v->migration;
-
-    to->phase = "idle";
-    to->result = result_names[v->record.last_result];
-    to->job = v->record.last_job;
-    to->stat = v->record.last_stat;
-    if (v->record.last_result == RESULT_ERROR)
-        show_error(to, err_name(v->record.last_errno), v->record.last_phase, v->record.last_offset,
-                   v->record.last_error);
-    if (!m)
-        return;
-    to->has_job = true;
-    to->aborting = m->job.abort;
-    to->recovering = m->recovering;
-    to->phase = m->stopped ? "stopped" : phases[m->phase].name;
-    to->result = phases[m->phase].status;
-    to->job = m->job.number;
-    to->stat = m->job.stat;
-    to->error[0] = '\0';
-    if (m->stopped)
-        show_error(to, m->stopped, phases[m->phase].name, m->stopped_offset, m->stopped_text);
-    if (!phases[m->phase].backwards)
-        memcpy(to->target, m->job.destination, sizeof(to->target));
-}
-
-static char *path_of(struct service *s, const struct vol *v)
-{
-    struct site *site = world_site(s, v->record.host);
-    char *path;
-
-    if (!site || asprintf(&path, "%s/%s", site->host->config.path, v->record.name) < 0)
-        return NULL;
-    return path;
-}
-
-static struct view_volume *show_volume(struct service *s, const struct vol *v)
-{
-    struct site *site = world_site(s, v->record.host);
-    struct view_volume *to = view_volume_open();
-
-    if (!to)
-        return NULL;
-    to->number = v->record.number;
-    memcpy(to->name, v->record.name, sizeof(to->name));
-    uuid_unparse_lower(v->record.uuid, to->uuid);
-    memcpy(to->host, v->record.host, sizeof(to->host));
-    memcpy(to->target, v->record.host, sizeof(to->target));
-    to->path = path_of(s, v);
-    to->size_bytes = v->size_bytes;
-    to->allocated_bytes = v->allocated_bytes;
-    to->status = v->record.status;
-    to->previous_status = v->record.previous_status;
-    if ((!v->migration && (!site || !site->host->up)) || v->conflict)
-        to->status = VOLUME_ERROR;
-    snprintf(to->message, sizeof(to->message), "%s", v->message ? v->message : "");
-    memcpy(to->options, v->options, sizeof(v->options));
-    show_job(to, v);
-    to->meter = v->meter;
-    if (to->meter)
-        atomic_fetch_add(&to->meter->refs, 1);
-    return to;
-}
-
-static int show_taken(struct view_host *to, const struct table *taken)
-{
-    if (taken->n == 0)
-        return 0;
-    to->taken = calloc(taken->n, sizeof(*to->taken));
-    if (!to->taken)
-        return -ENOMEM;
-    for (size_t i = 0; i < taken->n; i++) {
-        to->taken[i] = strdup(((const struct taken *)taken->items[i])->name);
-        if (!to->taken[i])
-            return -ENOMEM;
-        to->n_taken = i + 1;
-    }
-    return 0;
-}
-
-static struct view_host *show_host(const struct site *site)
-{
-    const struct host *host = site->host;
-    struct view_host *to = view_host_open();
-
-    if (!to)
-        return NULL;
-    to->number = host->number;
-    memcpy(to->name, host->config.name, sizeof(to->name));
-    to->path = strdup(host->config.path);
-    to->driver = host->config.driver;
-    to->up = host->up;
-    to->read_only = host->read_only;
-    to->drain = host->drain;
-    to->max_jobs = host->max_jobs;
-    to->capacity_bytes = host->capacity_bytes;
-    to->free_bytes = host->free_bytes;
-    to->reserved_bytes = host->reserved_bytes;
-    to->n_volumes = host->n_volumes;
-    to->n_jobs = host->n_jobs;
-    memcpy(to->pool, host->pool, sizeof(to->pool));
-    memcpy(to->alias_of, host->alias_of, sizeof(to->alias_of));
-    memcpy(to->last_error, host->last_error, sizeof(to->last_error));
-    if (!to->path || show_taken(to, &site->taken) < 0) {
-        view_host_put(to);
-        return NULL;
-    }
-    return to;
-}
-
 static void count(struct service *s)
 {
     for (size_t i = 0; i < s->n_sites; i++)
@@ -180,26 +58,14 @@ static void count(struct service *s)
     }
 }
 
-/* What is dated by its own value, whatever touched the volume. */
-static uint32_t differences(const struct view_volume *old, const struct view_volume *new)
-{
-    uint32_t events = 0;
-
-    if (!old || old->status != new->status || old->previous_status != new->previous_status)
-        events |= EVENT_BIT(EVENT_STATUS);
-    if (!old || strcmp(old->host, new->host) != 0)
-        events |= EVENT_BIT(EVENT_PLACE);
-    return events;
-}
-
 static int refresh_volume(struct service *s, struct vol *v)
 {
-    struct view_volume *shown = show_volume(s, v);
+    struct view_volume *shown = world_show_volume(s, v);
     uint32_t events;
 
     if (!shown)
         return -ENOMEM;
-    events = differences(v->shown, shown);
+    events = world_shown_anew(v->shown, shown);
     v->dirty |= events;
     stamp(v->changed, events);
     memcpy(shown->changed, v->changed, sizeof(shown->changed));
@@ -209,33 +75,14 @@ static int refresh_volume(struct service *s, struct vol *v)
     return 0;
 }
 
-static bool same_taken(const struct view_host *a, const struct view_host *b)
-{
-    if (a->n_taken != b->n_taken)
-        return false;
-    for (size_t i = 0; i < a->n_taken; i++)
-        if (strcmp(a->taken[i], b->taken[i]) != 0)
-            return false;
-    return true;
-}
-
-static bool same_host(const struct view_host *a, const struct view_host *b)
-{
-    return a->up == b->up && a->read_only == b->read_only &&
-           a->capacity_bytes == b->capacity_bytes && a->free_bytes == b->free_bytes &&
-           a->reserved_bytes == b->reserved_bytes && a->n_volumes == b->n_volumes &&
-           a->n_jobs == b->n_jobs && strcmp(a->alias_of, b->alias_of) == 0 &&
-           strcmp(a->last_error, b->last_error) == 0 && same_taken(a, b);
-}
-
 static int refresh_site(struct site *site)
 {
-    struct view_host *shown = show_host(site);
+    struct view_host *shown = world_show_host(site);
 
     if (!shown)
         return -ENOMEM;
     site->dirty &= ~EVENT_BIT(EVENT_HOST);
-    if (!site->shown || !same_host(site->shown, shown)) {
+    if (!site->shown || !world_shown_same(site->shown, shown)) {
         site->dirty |= EVENT_BIT(EVENT_HOST);
         stamp(site->changed, EVENT_BIT(EVENT_HOST));
     }

@@ -144,6 +144,13 @@ void world_touch_service(struct service *s, uint32_t events);
 void world_look_again(
     struct service *s); /* what dates itself, the texts and hosts, may have changed */
 void world_publish(struct service *s);
+
+/* For world_publish: what readers see of one thing; NULL: no memory. */
+struct view_volume *world_show_volume(struct service *s, const struct vol *v);
+struct view_host *world_show_host(const struct site *site);
+/* Which values of a volume are others now, as EVENT_BITs; old: NULL, nothing was shown. */
+uint32_t world_shown_anew(const struct view_volume *old, const struct view_volume *new);
+bool world_shown_same(const struct view_host *a, const struct view_host *b);
 void world_forget_shown(struct service *s);
 
 /* report.c: the whole texts of .control. NULL: no memory. */

@@ -18,8 +18,13 @@
 /* What may change together. A file's row names one: it wakes its poll and dates its mtime. */
 enum event {
     EVENT_NEVER,    /* never changes while the thing exists */
-    EVENT_STATE,    /* of a volume: phase, result, target, error */
+    EVENT_STATE,    /* of a volume: something about its job; each value has an event of its own */
     EVENT_STATUS,   /* of a volume: status */
+    EVENT_TARGET,   /* of a volume: the host that is wanted */
+    EVENT_RESULT,   /* of a volume: how its migration goes or went */
+    EVENT_PHASE,    /* of a volume: phase; idle: no job */
+    EVENT_ERROR,    /* of a volume */
+    EVENT_ABORT,    /* of a volume: an abort is pending or not */
     EVENT_PLACE,    /* of a volume: where it is */
     EVENT_PROGRESS, /* of a volume: percent, rate, eta, counters */
     EVENT_MESSAGE,  /* of a volume: the answer to the last request */

@@ -16,12 +16,20 @@ arm() {
     until_true grep -qs armed "$WORLD/poll"
 }
 
+dates() { stat -c %.9Y "${@/#/$V/}"; }
+same=(host migrate/error migrate/abort) new=(status migrate/phase migrate/target migrate/status migrate/message)
+was_same=$(dates "${same[@]}") was_new=$(dates "${new[@]}")
+
 proves "poll(POLLPRI) on status wakes when a migration begins"
 arm "$V/status"
 says ok op write "$V/migrate/target" hdd
 wait "$poller"
 eq "$(tail -n +2 "$WORLD/poll")" migrating
 held
+
+proves "a file is dated by its own value, not by what else changes about the volume"
+eq "$(dates "${same[@]}")" "$was_same"
+eq "$(comm -12 <(dates "${new[@]}" | sort) <(sort <<<"$was_new"))" "" "not dated anew"
 
 proves "poll wakes when the message changes"
 arm "$V/migrate/message"

@@ -245,6 +245,11 @@ static inline void publish(struct service *service, void *arg)
     mount_changed(service->mount, change->about, change->told, change->events);
 }
 
+/* What a job's begin and end change. */
+#define JOB_EVENTS                                                                                 \
+    (EVENT_BIT(EVENT_STATUS) | EVENT_BIT(EVENT_RESULT) | EVENT_BIT(EVENT_PHASE) |                  \
+     EVENT_BIT(EVENT_TARGET))
+
 /* Change a volume and tell of it. */
 static inline void change_volume(struct service *service, uint64_t number,
                                  void (*fn)(struct view_volume *), uint32_t events)

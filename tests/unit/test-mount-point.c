@@ -97,7 +97,7 @@ static int serve(const char *dir, bool busily)
     pfd = (struct pollfd){.fd = mount_ended_fd(m.mount), .events = POLLIN};
     REQUIRE(write(1, "ready", 5) == 5);
     while (busily && poll(&pfd, 1, 0) == 0)
-        change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+        change_volume(m.service, 1, begin_job, JOB_EVENTS);
     REQUIRE(poll(&pfd, 1, 60000) == 1);
     mount_close(m.mount);
     service_end(m.service);

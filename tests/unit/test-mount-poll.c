@@ -12,15 +12,15 @@ TEST(poll_tells_of_a_change_until_the_file_is_read_at_0)
 
     CHECK_EQ(polled(fd, POLLIN | POLLPRI, 0), POLLIN);
     CHECK_EQ(polled(fd, POLLPRI, 0), 0);
-    change_volume(m.service, 2, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 2, begin_job, JOB_EVENTS);
     change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_PROGRESS));
     CHECK_EQ(polled(fd, POLLPRI, 0), 0);
-    change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, begin_job, JOB_EVENTS);
     CHECK_EQ(polled(fd, POLLPRI, 0), POLLPRI | POLLERR);
     CHECK_EQ(polled(fd, POLLPRI, 0), POLLPRI | POLLERR);
     CHECK_EQ(pread(fd, bytes, 4, 4), 4);
     CHECK_EQ(polled(fd, POLLPRI, 0), 0);
-    change_volume(m.service, 1, end_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, end_job, JOB_EVENTS);
     CHECK_EQ(pread(fd, bytes, 4, 4), 4);
     CHECK_EQ(polled(fd, POLLPRI, 0), POLLPRI | POLLERR);
     CHECK_EQ(pread(fd, bytes, sizeof(bytes), 0), 10);
@@ -95,7 +95,7 @@ TEST(epoll_works_as_poll_does_for_many_descriptors)
     }
     CHECK_EQ(epoll_wait(epoll_fd, events, 8, 0), 0);
     close(fds[7]);
-    change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, begin_job, JOB_EVENTS);
     CHECK_EQ(epoll_wait(epoll_fd, events, 8, 1000), 7);
     for (size_t i = 0; i < 7; i++)
         close(fds[i]);
@@ -131,7 +131,7 @@ TEST(inotify_tells_of_a_change_of_status)
 
         CHECK(inotify_add_watch(fd, at(&m, names[i]), IN_MODIFY | IN_CLOSE_WRITE) >= 0);
         CHECK_EQ(polled(fd, POLLIN, 0), 0);
-        change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+        change_volume(m.service, 1, begin_job, JOB_EVENTS);
         CHECK_EQ(inotify_events(fd, IN_MODIFY | IN_CLOSE_WRITE), IN_MODIFY | IN_CLOSE_WRITE);
     }
     CHECK_EQ(what_was_told(m.service).n_stored, 0);

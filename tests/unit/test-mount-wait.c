@@ -12,7 +12,7 @@ TEST(what_blocks_answers_at_once_when_it_is_ready)
     CHECK_STR(text_at(&m, "vol00001/migrate/wait"), "null\n");
     CHECK_EQ(polled(fd, POLLIN, 0), POLLIN);
     CHECK_EQ(read(fd, bytes, 2), 2);
-    change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, begin_job, JOB_EVENTS);
     CHECK_EQ(read(fd, bytes, sizeof(bytes)), 3);
     CHECK_EQ(read(fd, bytes, sizeof(bytes)), 0);
     CHECK_EQ(polled(fd, POLLIN, 0), 0);
@@ -45,7 +45,7 @@ static void *read_wait(void *arg)
 /* A job runs, and a thread sleeps in a read of `wait`. */
 static void reader_begin(struct reader *reader, struct mounted *m)
 {
-    change_volume(m->service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m->service, 1, begin_job, JOB_EVENTS);
     reader->fd = open_at(m, "vol00001/migrate/wait", O_RDONLY);
     REQUIRE(pthread_create(&reader->thread, NULL, read_wait, reader) == 0);
     until_true(atomic_load(&reader->tid) && sleeps_in(atomic_load(&reader->tid), SYS_read));
@@ -58,10 +58,10 @@ TEST(what_blocks_is_answered_when_the_job_ends)
 
     for (size_t i = 0; i < ARRAY_N(readers); i++)
         reader_begin(&readers[i], &m);
-    change_volume(m.service, 2, end_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
-    change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 2, end_job, JOB_EVENTS);
+    change_volume(m.service, 1, begin_job, JOB_EVENTS);
     CHECK(sleeps_in(atomic_load(&readers[0].tid), SYS_read));
-    change_volume(m.service, 1, end_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, end_job, JOB_EVENTS);
     for (size_t i = 0; i < ARRAY_N(readers); i++) {
         pthread_join(readers[i].thread, NULL);
         CHECK_STR(readers[i].bytes, "success\n");
@@ -97,7 +97,7 @@ TEST(sigkill_ends_a_process_that_blocks)
     struct mounted m = mounted_begin(1);
     char command[256];
 
-    change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, begin_job, JOB_EVENTS);
     snprintf(command, sizeof(command), "timeout -s KILL 0.3 cat %s",
              at(&m, "vol00001/migrate/wait"));
     CHECK_EQ(WEXITSTATUS(system(command)), 128 + SIGKILL);
@@ -132,7 +132,7 @@ TEST(a_child_that_closes_its_copy_ends_nothing)
     waitpid(pid, &status, 0);
     CHECK_EQ(status, 0);
     CHECK(sleeps_in(atomic_load(&reader.tid), SYS_read));
-    change_volume(m.service, 1, end_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, end_job, JOB_EVENTS);
     pthread_join(reader.thread, NULL);
     CHECK_STR(reader.bytes, "success\n");
     close(reader.fd);
@@ -220,18 +220,18 @@ TEST(no_end_of_a_job_is_missed)
     for (int i = 0; i < 3000 && check_failures == 0; i++) {
         unsigned seen[ARRAY_N(waiters)];
 
-        change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+        change_volume(m.service, 1, begin_job, JOB_EVENTS);
         for (volatile int spin = 0; spin < i % 500; spin++)
             ;
         for (size_t w = 0; w < ARRAY_N(waiters); w++)
             seen[w] = atomic_load(&waiters[w].n_read);
-        change_volume(m.service, 1, end_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+        change_volume(m.service, 1, end_job, JOB_EVENTS);
         for (size_t w = 0; w < ARRAY_N(waiters); w++)
             until_true(atomic_load(&waiters[w].n_read) > seen[w]);
     }
     for (size_t i = 0; i < ARRAY_N(waiters); i++)
         atomic_store(&waiters[i].over, true);
-    change_volume(m.service, 1, end_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, end_job, JOB_EVENTS);
     for (size_t i = 0; i < ARRAY_N(waiters); i++) {
         pthread_join(threads[i], NULL);
         close(waiters[i].fd);
@@ -272,7 +272,7 @@ TEST(readers_pollers_and_changes_do_not_disturb_each_other)
     for (int i = 0; i < 100; i++) {
         reader = (struct reader){0};
         reader_begin(&reader, &m);
-        change_volume(m.service, 1, end_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+        change_volume(m.service, 1, end_job, JOB_EVENTS);
         pthread_join(reader.thread, NULL);
         CHECK_STR(reader.bytes, "success\n");
         close(reader.fd);

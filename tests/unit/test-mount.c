@@ -23,7 +23,7 @@ TEST(a_read_at_0_is_anew_and_the_others_go_on)
     char bytes[64];
 
     CHECK_EQ(pread(fd, bytes, 4, 0), 4);
-    change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, begin_job, JOB_EVENTS);
     CHECK_EQ(pread(fd, bytes, sizeof(bytes), 4), 6);
     CHECK(memcmp(bytes, "lable\n", 6) == 0);
     CHECK_EQ(pread(fd, bytes, sizeof(bytes), 10), 0);
@@ -44,7 +44,7 @@ TEST(st_size_is_true_and_mtime_is_that_of_the_value)
     CHECK_EQ(st.st_mtim.tv_nsec, 5);
     CHECK_EQ(st.st_mode, S_IFREG | 0444);
     CHECK_EQ(st.st_nlink, 1);
-    change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 1, begin_job, JOB_EVENTS);
     CHECK_EQ(stat(at(&m, "vol00001/migrate/status"), &st), 0);
     CHECK_EQ(st.st_size, 10);
     CHECK_EQ(st.st_mtim.tv_nsec, 6);
@@ -87,7 +87,7 @@ TEST(a_shared_mapping_shows_the_value)
         REQUIRE(bytes != MAP_FAILED);
         CHECK_STR(bytes, text_at(&m, names[i]));
         munmap(bytes, 4096);
-        change_volume(m.service, 1, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+        change_volume(m.service, 1, begin_job, JOB_EVENTS);
         bytes = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
         REQUIRE(bytes != MAP_FAILED);
         CHECK_STR(bytes, text_at(&m, names[i]));
@@ -178,7 +178,7 @@ TEST(programs_that_read_everything_end_well)
 {
     struct mounted m = mounted_begin(20);
 
-    change_volume(m.service, 3, begin_job, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 3, begin_job, JOB_EVENTS);
     CHECK_EQ(run(&m, "grep -r . $M | grep -c /vol00003/migrate/stat: | grep -qx 18"), 0);
     CHECK_EQ(run(&m, "find $M -type f | wc -l | grep -qx $((20 * (7 + 12) + 9 + 2 * 11))"), 0);
     CHECK_EQ(run(&m, "find $M -type f -print0 | xargs -0 busybox cat | grep -c ^copying$ || true"),
@@ -229,7 +229,7 @@ TEST(a_name_that_another_volume_takes_over_leads_to_that_volume)
 
     CHECK(strstr(text_at(&m, "vol00001/uuid"), "0001\n") != NULL);
     remove_volume(m.service, 1);
-    change_volume(m.service, 2, rename_to_1, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_STATUS));
+    change_volume(m.service, 2, rename_to_1, JOB_EVENTS);
     CHECK(strstr(text_at(&m, "vol00001/uuid"), "0002\n") != NULL);
     mounted_end(&m);
 }
