@@ -21,12 +21,11 @@ spoil() {
     ctl release
 }
 
-# A copy that takes longer than the time between checkpoints
+# A copy that takes longer than the time between checkpoints, until it is killed at one
 linger() {
-    local end=$((SECONDS + 7))
     forward "$1"
     ctl hit 20
-    until_true eval "((SECONDS >= $end))"
+    until_true gone
     ctl release
 }
 
