@@ -1,0 +1,92 @@
+"""How long a copy at full speed goes on after SIGINT."""
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import time
+
+from copy_report import goal, goal_lines
+from copy_world import Failure, end_group, until_true
+from copy_workloads import Stage, Workload
+
+WORKLOAD = Workload("abort", "a")
+LIMIT_S = 60
+LATENCY_MAX_MS = 100
+
+
+def descendants(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children") as children:
+        for child in map(int, children.read().split()):
+            yield child
+            yield from descendants(child)
+
+
+def written(pid):
+    """Bytes that the children of a process have written; the copy may have no name yet."""
+    n_bytes = 0
+    for child in descendants(pid):
+        with contextlib.suppress(OSError), open(f"/proc/{child}/io") as counts:
+            n_bytes += int(dict(line.split(": ") for line in counts)["write_bytes"])
+    return n_bytes
+
+
+def time_of_abort(stage, tool, share):
+    """Interrupt a copy once that share of it is done, as a terminal would. Returns seconds."""
+    stage.prepare()
+    size = os.path.getsize(stage.source)
+    process = stage.world.start(["sh", "-ec", "IFS=; " + tool.file], stage.variables(), "command")
+    try:
+        until_true(f"{tool.name} copies",
+                   lambda: written(process.pid) > share * size or process.poll() is not None)
+        if process.poll() is not None:
+            said = stage.world.log_of("command").strip()
+            raise Failure(f"it ended before it was told to: {said}")
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=LIMIT_S)
+        return time.monotonic() - began
+    except subprocess.TimeoutExpired as e:
+        raise Failure(f"it goes on for {LIMIT_S} s") from e
+    finally:
+        if process.returncode is None:
+            end_group(process)
+
+
+def row_of(tool, times, remark):
+    row = {"tool": tool.name, "ours": tool.ours, "rounds": len(times), "remark": remark}
+    if times:
+        row |= {"median_s": statistics.median(times), "max_s": max(times), "runs_s": times}
+    return row
+
+
+def goal_of(row):
+    return goal(row["tool"], f"the slowest abort of {row['tool']}", row["max_s"] * 1000,
+                LATENCY_MAX_MS, " ms")
+
+
+def measure_aborts(world, tools, size, rounds):
+    """Every tool, interrupted at several places."""
+    stage = Stage(world, WORKLOAD, size)
+    times = {tool.name: [] for tool in tools}
+    remarks = {tool.name: "" for tool in tools}
+    for number in range(rounds):
+        for tool in tools:
+            if remarks[tool.name]:
+                continue
+            try:
+                times[tool.name].append(time_of_abort(stage, tool, 0.1 + 0.6 * number / rounds))
+            except Failure as e:
+                remarks[tool.name] = f"failed: {' '.join(str(e).split())}"
+    stage.close()
+    rows = [row_of(tool, times[tool.name], remarks[tool.name]) for tool in tools]
+    return {"tools": rows, "goals": [goal_of(row) for row in rows if row["ours"] and row["rounds"]]}
+
+
+def table(found):
+    lines = ["", "abort: SIGINT in the middle of a, cold, until the process is gone"]
+    for row in found["tools"]:
+        lines.append(f"{row['tool']:<20} median {row['median_s'] * 1000:8.1f} ms, "
+                     f"slowest {row['max_s'] * 1000:8.1f} ms {row['remark']}".rstrip()
+                     if row["rounds"] else f"{row['tool']:<20} {row['remark']}")
+    return lines + goal_lines(found["goals"])
