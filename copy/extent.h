@@ -1,24 +1,19 @@
 /*
- * Where an endpoint has data and where holes, asked lazily, ahead of the reads, by several threads.
- *
- * Only the last answer is kept: a long run of data is asked for once, not once a chunk.
+ * Where an endpoint has data and where holes, in whole grains, asked lazily. Only the last answer
+ * is kept: a long run of data is asked for once, not once a block. One thread.
  */
 #pragma once
-
-#include <pthread.h>
 
 #include "copy/endpoint/endpoint.h"
 
 struct extent_map {
     struct endpoint *ep;
     uint64_t size_bytes;
-    pthread_mutex_t lock; /* guards what follows; not held while the endpoint is asked */
-    uint64_t start_bytes, end_bytes;
+    uint64_t start_bytes, end_bytes; /* the last answer */
     bool hole;
 };
 
-int extent_map_init(struct extent_map *map, struct endpoint *ep, uint64_t size_bytes);
-void extent_map_deinit(struct extent_map *map);
+void extent_map_init(struct extent_map *map, struct endpoint *ep, uint64_t size_bytes);
 
 /*
  * What is at offset (a multiple of a grain, below the size), and up to where; the end is a multiple

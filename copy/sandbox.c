@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/fs.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -89,6 +91,7 @@ static const int allowed_calls[] = {
     SCMP_SYS(fadvise64_64),
     SCMP_SYS(fstat),
     SCMP_SYS(fstat64),
+    SCMP_SYS(io_uring_enter), /* of a ring that only reads and writes (queue_uring.c) */
     SCMP_SYS(close),
     /* the socket, the log, the end of a job */
     SCMP_SYS(recvmsg),
@@ -157,6 +160,9 @@ static int add_narrow_calls(scmp_filter_ctx filter)
 
     r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
                          SCMP_A1(SCMP_CMP_EQ, F_GETLEASE));
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_EQ, FICLONERANGE));
     if (r == 0)
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
                              SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));

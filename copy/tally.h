@@ -1,6 +1,6 @@
 /*
  * What a job has done, shown in the progress that its starter reads. A second job of the same
- * process goes on showing what was shown, until it is beyond it. Any thread.
+ * process goes on showing what was shown, until it is beyond it. One thread.
  */
 #pragma once
 
@@ -8,14 +8,14 @@
 
 struct tally {
     struct progress *progress;
-    _Atomic uint64_t done_bytes;
-    _Atomic uint64_t verified_bytes;
+    uint64_t done_bytes;
+    uint64_t verified_bytes;
 };
 
-/* A piece that was settled. fresh: how much of it for the first time in this job; holes and zeroes
- * count only then. */
+/* A piece that was settled. fresh: how much of it for the first time in this job; holes, zeroes and
+ * what is shared count only then. */
 struct tally_step {
-    uint64_t fresh, hole, zero, copied;
+    uint64_t fresh, hole, zero, cloned, copied;
 };
 
 /* start_bytes: settled by an earlier run. */

@@ -6,9 +6,15 @@
 
 #include "copy/zero.h"
 
-#define RETRIES 3
+#define TRIES 3
 
-static int fail(struct transfer_error *error, int r, const char *what, uint64_t offset)
+int transfer_fail(struct transfer_error *error, int r, uint64_t offset, const char *what)
+{
+    error->bad_bytes = offset;
+    return err_set(&error->err, -r, "%s: %s", what, strerror(-r));
+}
+
+int transfer_fail_at(struct transfer_error *error, int r, uint64_t offset, const char *what)
 {
     error->bad_bytes = offset;
     return err_set(&error->err, -r, "%s at byte %" PRIu64 ": %s", what, offset, strerror(-r));
@@ -18,7 +24,7 @@ static int read_grain(struct endpoint *ep, void *buf, size_t n, uint64_t offset)
 {
     int r = -EIO;
 
-    for (int i = 0; i < RETRIES && r < 0; i++) {
+    for (int i = 0; i < TRIES && r < 0; i++) {
         size_t got;
 
         r = endpoint_read(ep, buf, n, offset, &got);
@@ -26,29 +32,28 @@ static int read_grain(struct endpoint *ep, void *buf, size_t n, uint64_t offset)
     return r;
 }
 
-/* A whole read failed: get what can be got in pieces, and learn where the bad one is. */
-static int read_in_grains(struct endpoint *ep, char *buf, size_t n, uint64_t offset,
-                          const atomic_bool *over, struct transfer_error *error)
+int transfer_read_in_grains(struct endpoint *ep, void *buf, size_t n, uint64_t offset,
+                            const atomic_bool *stop, struct transfer_error *ret_error)
 {
     for (size_t at = 0; at < n; at += ENDPOINT_GRAIN_BYTES) {
         size_t n_grain = n - at < ENDPOINT_GRAIN_BYTES ? n - at : ENDPOINT_GRAIN_BYTES;
         int r;
 
-        if (atomic_load(over))
+        if (atomic_load(stop))
             return -ECANCELED;
-        r = read_grain(ep, buf + at, n_grain, offset + at);
+        r = read_grain(ep, (char *)buf + at, n_grain, offset + at);
         if (r == -ESTALE)
-            return fail(error, r, "ends early", offset + at);
+            return transfer_fail_at(ret_error, r, offset + at, "ends early");
         if (r < 0) {
-            fail(error, r, "cannot read", offset + at);
+            transfer_fail_at(ret_error, r, offset + at, "cannot read");
             return -EIO; /* whatever the device calls it: ENODATA, EILSEQ, EREMOTEIO */
         }
     }
     return 0;
 }
 
-static int read_data(struct endpoint *ep, void *buf, size_t n, uint64_t offset,
-                     const atomic_bool *over, struct transfer_error *error)
+int transfer_read(struct endpoint *ep, void *buf, size_t n, uint64_t offset,
+                  const atomic_bool *stop, struct transfer_error *ret_error)
 {
     size_t got;
     int r = endpoint_read(ep, buf, n, offset, &got);
@@ -56,58 +61,28 @@ static int read_data(struct endpoint *ep, void *buf, size_t n, uint64_t offset,
     if (r == 0)
         return 0;
     if (r == -ESTALE)
-        return fail(error, r, "ends early", offset + got);
-    return read_in_grains(ep, buf, n, offset, over, error);
+        return transfer_fail_at(ret_error, r, offset + got, "ends early");
+    return transfer_read_in_grains(ep, buf, n, offset, stop, ret_error);
 }
 
-int transfer_read(struct endpoint *ep, struct extent_map *map, void *buf, size_t n, uint64_t offset,
-                  const atomic_bool *over, size_t *ret_hole_bytes, struct transfer_error *ret_error)
+int transfer_write(struct endpoint *ep, const void *buf, size_t n, uint64_t offset,
+                   bool never_sparse, struct transfer_error *ret_error)
 {
-    size_t hole_bytes = 0;
-
     for (size_t at = 0; at < n;) {
-        uint64_t end = offset + n;
-        bool hole = false;
-        size_t part;
-        int r = 0;
+        bool zero = false;
+        size_t run = n, put = 0;
+        int r;
 
-        if (map)
-            r = extent_map_at(map, offset + at, &end, &hole);
-        if (r < 0)
-            return fail(ret_error, r, "cannot find data", offset + at);
-        part = end - offset < n ? (size_t)(end - offset) - at : n - at;
-        if (hole)
-            memset((char *)buf + at, 0, part);
-        else
-            r = read_data(ep, (char *)buf + at, part, offset + at, over, ret_error);
-        if (r < 0)
-            return r;
-        hole_bytes += hole ? part : 0;
-        at += part;
-    }
-    *ret_hole_bytes = hole_bytes;
-    return 0;
-}
-
-int transfer_write(struct endpoint *ep, const void *buf, size_t n, uint64_t offset, bool zero_known,
-                   size_t *ret_zero_bytes, struct transfer_error *ret_error)
-{
-    size_t zero_bytes = 0;
-
-    for (size_t at = 0; at < n;) {
-        bool zero;
-        size_t run = zero_run((const char *)buf + at, n - at, &zero), put = 0;
-        int r = 0;
-
-        if (!zero)
-            r = endpoint_write(ep, (const char *)buf + at, run, offset + at, &put);
-        else if (!zero_known)
+        if (!never_sparse)
+            run = zero_run((const char *)buf + at, n - at, &zero);
+        if (zero)
             r = endpoint_zero(ep, offset + at, run);
+        else
+            r = endpoint_write(ep, (const char *)buf + at, run, offset + at, &put);
         if (r < 0)
-            return fail(ret_error, r, zero ? "cannot zero" : "cannot write", offset + at + put);
-        zero_bytes += zero ? run : 0;
+            return transfer_fail_at(ret_error, r, offset + at + put,
+                                    zero ? "cannot zero" : "cannot write");
         at += run;
     }
-    *ret_zero_bytes = zero_bytes;
     return 0;
 }

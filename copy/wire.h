@@ -14,7 +14,7 @@
 
 #include "copy/base/err.h"
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 
 enum wire_fd {
     WIRE_FD_SOCKET = 3,
@@ -34,7 +34,8 @@ struct progress {
     _Atomic uint64_t hole_bytes;     /* never read: holes of the source */
     _Atomic uint64_t skipped_bytes;  /* settled by an earlier run */
     _Atomic uint64_t verified_bytes; /* read back and compared */
-    _Atomic uint64_t beats;          /* one more at every chunk: the worker is alive */
+    _Atomic uint64_t beats;          /* one more at every block: the worker is alive */
+    _Atomic uint64_t cloned_bytes;   /* share the source's storage */
 };
 #define PROGRESS_BYTES 4096
 
@@ -42,7 +43,7 @@ struct progress {
 enum wire_command {
     WIRE_COPY = 1,   /* copy, from start_bytes on, then flush; answered by WIRE_COPIED */
     WIRE_VERIFY = 2, /* compare, past the page cache; answered by WIRE_VERIFIED */
-    WIRE_STOP = 3,   /* give up within a chunk; answered by WIRE_FAILED with ECANCELED */
+    WIRE_STOP = 3,   /* give up within a request; answered by WIRE_FAILED with ECANCELED */
 };
 
 struct wire_request {
@@ -53,9 +54,11 @@ struct wire_request {
     uint64_t checkpoint_ns;    /* WIRE_COPY: not more often than this */
     uint32_t destination_zero; /* 1: where nothing is written it reads zero (made empty by us);
                                   0: zeroes are punched or written */
-    uint32_t lease;            /* 1: the source is under a read lease: look at it per chunk */
+    uint32_t lease;            /* 1: the source is under a read lease: look at it per block */
     uint32_t compare_source;   /* WIRE_VERIFY: 1: with the source; 0: with the digests of WIRE_COPY,
                                   which must have run in this process from start_bytes 0 */
+    uint32_t verify_behind;    /* WIRE_COPY from 0: 1: read back what was flushed while the rest is
+                                  copied; WIRE_VERIFY with the digests has that much less to do */
 };
 
 /* worker -> daemon */
@@ -78,6 +81,7 @@ struct wire_reply {
     uint32_t flushed;      /* WIRE_FAILED: 1: offset_low_bytes is flushed as for WIRE_CHECKPOINT */
     uint64_t offset_bytes; /* WIRE_FAILED: where; UINT64_MAX: no single place */
     uint64_t offset_low_bytes; /* WIRE_FAILED: below it everything is settled */
-    uint8_t digest[16]; /* WIRE_VERIFIED: XXH3-128 (canonical) over the chunk digests in order */
+    uint8_t digest[16]; /* WIRE_VERIFIED: XXH3-128 (canonical) over the digests of all blocks in
+                           order */
     char text[ERR_TEXT_BYTES];
 };

@@ -1,6 +1,6 @@
 /*
  * copy-worker: moves the bytes of one job for the daemon that started it (copy/wire.h). The main
- * thread listens; a job runs in a thread of its own, which conducts the lanes of the engine. The
+ * thread listens; a job runs in a thread of its own, which conducts the engine's requests. The
  * daemon's death closes the socket and ends the process where it stands: whatever was settled by
  * then is found again through the checkpoints.
  */
@@ -20,18 +20,21 @@
 #include "copy/base/log.h"
 #include "copy/endpoint/file.h"
 #include "copy/engine.h"
+#include "copy/refuse.h"
 #include "copy/sandbox.h"
 #include "copy/wire.h"
 
 struct worker {
     struct progress *progress;
     struct endpoint *source, *destination;
+    struct queue *queue;     /* the job's thread's, while there is one */
     struct digests *digests; /* of the job, and afterwards of a whole copy; NULL: none */
     uint64_t digests_bytes;  /* the size that they are of */
     atomic_bool stop;
     bool busy; /* from here on: the job's, while it runs */
     struct wire_request request;
     struct wire_reply reply;
+    uint64_t told_bytes; /* the last checkpoint */
     pthread_t thread;
     int done_fd; /* readable: the job has ended */
 };
@@ -45,20 +48,24 @@ struct command {
     void (*conclude)(struct worker *worker, int r);
 };
 
-/* Lanes may be in the middle of a piece or hang in a disk: nothing is waited for, not even what a
- * sanitizer does in _exit. */
+/* Threads may be in the middle of a request or hang in a disk: nothing is waited for, not even what
+ * a sanitizer does in _exit. */
 static _Noreturn void end_at_once(int status)
 {
     for (;;)
         syscall(SYS_exit_group, status);
 }
 
-static void on_checkpoint(void *arg, uint64_t low_bytes)
+/* What lies above the low mark is known here alone: the daemon goes on from the mark. */
+static void on_checkpoint(void *arg, const struct journal_mark *mark)
 {
+    struct worker *worker = arg;
     struct wire_reply reply = {
-        .version = WIRE_VERSION, .event = WIRE_CHECKPOINT, .offset_bytes = low_bytes};
+        .version = WIRE_VERSION, .event = WIRE_CHECKPOINT, .offset_bytes = mark->low_bytes};
 
-    (void)arg;
+    if (mark->low_bytes == worker->told_bytes)
+        return;
+    worker->told_bytes = mark->low_bytes;
     /* One that finds the socket full is left out: the next one says more. */
     (void)io_send(WIRE_FD_SOCKET, &reply, sizeof(reply), -1);
 }
@@ -75,7 +82,7 @@ static int prepare_digests(struct worker *worker)
 
     forget_digests(worker);
     worker->digests_bytes = size_bytes;
-    return digests_open(size_bytes, ENGINE_CHUNK_BYTES, &worker->digests);
+    return digests_open(size_bytes, ENGINE_BLOCK_BYTES, &worker->digests);
 }
 
 static int prepare_copy(struct worker *worker)
@@ -125,8 +132,8 @@ static struct wire_reply failure(int r, const struct engine_result *result)
 {
     struct wire_reply reply = {.version = WIRE_VERSION, .event = WIRE_FAILED, .error = -r};
 
-    reply.flushed = 1; /* low_bytes only ever counts what was flushed */
-    reply.offset_low_bytes = result->low_bytes;
+    reply.flushed = 1; /* a mark only ever counts what was flushed */
+    reply.offset_low_bytes = result->mark.low_bytes;
     reply.offset_bytes = result->bad_bytes;
     memcpy(reply.text, result->err.text, sizeof(reply.text));
     return reply;
@@ -137,15 +144,18 @@ static void run_job(struct worker *worker, const struct command *command)
     const struct wire_request *request = &worker->request;
     struct engine_result result = {.bad_bytes = ENGINE_NO_PLACE};
     struct engine_job job = {
+        .queue = worker->queue,
         .source = worker->source,
         .destination = worker->destination,
         .size_bytes = request->size_bytes,
         .stop = &worker->stop,
         .progress = worker->progress,
-        .start_bytes = request->start_bytes,
+        .start = {.low_bytes = request->start_bytes},
         .checkpoint_ns = request->checkpoint_ns,
         .destination_zero = request->destination_zero != 0,
+        .verify_behind = request->verify_behind != 0,
         .checkpoint = on_checkpoint,
+        .checkpoint_arg = worker,
         .compare_source = request->compare_source != 0,
     };
     int r = command->prepare(worker);
@@ -202,6 +212,7 @@ static int begin_job(struct worker *worker, const struct wire_request *request)
     int r;
 
     worker->request = *request;
+    worker->told_bytes = request->start_bytes;
     atomic_store(&worker->stop, false);
     file_endpoint_set_leased(worker->source, request->lease != 0);
     r = pthread_create(&worker->thread, NULL, job_main, worker);
@@ -298,6 +309,9 @@ static int prepare(struct worker *worker, struct err *e)
     r = file_endpoint_wrap(WIRE_FD_DESTINATION, ENDPOINT_WRITE, false, &worker->destination);
     if (r < 0)
         return err_set(e, -r, "cannot use the destination: %s", strerror(-r));
+    r = queue_open(ENGINE_QUEUE_DEPTH, QUEUE_AUTO, &worker->queue);
+    if (r < 0)
+        return err_set(e, -r, "cannot begin transfers: %s", strerror(-r));
     return sandbox_enter(e);
 }
 

@@ -1,38 +1,9 @@
 #include "copy/endpoint/endpoint.h"
 
 #include <errno.h>
-#include <string.h>
-
-#include "copy/base/cleanup.h"
-
-#define ENDPOINT(name) extern const struct endpoint_ops name##_endpoint;
-#include "copy/endpoint/list.h"
-#undef ENDPOINT
-
-#define ENDPOINT(name) &name##_endpoint,
-static const struct endpoint_ops *const kinds[] = {
-#include "copy/endpoint/list.h"
-};
-#undef ENDPOINT
 
 #define ZEROES_BYTES ((size_t)256 * 1024)
 static const unsigned char zeroes[ZEROES_BYTES] __attribute__((aligned(ENDPOINT_GRAIN_BYTES)));
-
-int endpoint_open(const char *name, enum endpoint_mode mode, struct endpoint **ret, struct err *e)
-{
-    const char *colon = strchr(name, ':'), *slash = strchr(name, '/');
-
-    if (!colon || (slash && slash < colon))
-        return kinds[0]->open(name, mode, ret, e);
-    for (size_t i = 0; i < ARRAY_N(kinds); i++) {
-        const char *scheme = kinds[i]->scheme;
-
-        if (kinds[i]->open && strlen(scheme) == (size_t)(colon - name) &&
-            strncmp(scheme, name, strlen(scheme)) == 0)
-            return kinds[i]->open(colon + 1, mode, ret, e);
-    }
-    return err_set(e, EPROTONOSUPPORT, "%.*s: no such kind of endpoint", (int)(colon - name), name);
-}
 
 int endpoint_close(struct endpoint *ep)
 {
@@ -81,13 +52,11 @@ int endpoint_write(struct endpoint *ep, const void *buf, size_t n, uint64_t offs
     return r;
 }
 
-int endpoint_zero(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
+static int write_zeroes(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
 {
-    int r = ep->ops->zero ? ep->ops->zero(ep, offset, n_bytes) : -EOPNOTSUPP;
+    int r = 0;
 
-    if (r != -EOPNOTSUPP)
-        return r;
-    for (r = 0; r == 0 && n_bytes > 0;) {
+    while (r == 0 && n_bytes > 0) {
         size_t n = n_bytes < ZEROES_BYTES ? (size_t)n_bytes : ZEROES_BYTES;
 
         r = endpoint_write(ep, zeroes, n, offset, &n);
@@ -95,6 +64,22 @@ int endpoint_zero(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
         n_bytes -= n;
     }
     return r;
+}
+
+int endpoint_zero(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
+{
+    uint64_t unit = ep->ops->zero_unit ? ep->ops->zero_unit(ep) : 1, end = offset + n_bytes;
+    uint64_t start = offset + (unit - offset % unit) % unit;
+    int r = -EOPNOTSUPP;
+
+    end -= end % unit;
+    if (ep->ops->zero && start < end)
+        r = ep->ops->zero(ep, start, end - start);
+    if (r == -EOPNOTSUPP)
+        return write_zeroes(ep, offset, n_bytes);
+    if (r == 0)
+        r = write_zeroes(ep, offset, start - offset);
+    return r < 0 ? r : write_zeroes(ep, end, offset + n_bytes - end);
 }
 
 int endpoint_extent(struct endpoint *ep, uint64_t offset, uint64_t size_bytes,
@@ -114,6 +99,18 @@ int endpoint_extent(struct endpoint *ep, uint64_t offset, uint64_t size_bytes,
     *ret_end_bytes = end < size_bytes ? end : size_bytes;
     *ret_hole = hole;
     return 0;
+}
+
+int endpoint_resize(struct endpoint *ep, uint64_t size_bytes)
+{
+    return ep->ops->resize ? ep->ops->resize(ep, size_bytes) : -EOPNOTSUPP;
+}
+
+int endpoint_set_connections(struct endpoint *ep, unsigned n)
+{
+    if (n < 1 || n > ENDPOINT_CONNECTIONS_MAX)
+        return -EINVAL;
+    return ep->ops->set_connections ? ep->ops->set_connections(ep, n) : 0;
 }
 
 int endpoint_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)

@@ -103,6 +103,7 @@ static void ask_worker(struct migration *m, enum wire_command command, bool dest
         .destination_zero = destination_zero,
         .lease = !m->job.stat.claim_weak,
         .compare_source = compare_source,
+        .verify_behind = command == WIRE_COPY && m->job.verify && m->whole,
     };
 
     if (worker_ask(m->worker, &request) < 0) /* its death comes next, and is seen to there */

@@ -22,6 +22,7 @@
 # FERRYFS_BUILD is the build directory. SLOW says how much slower than a plain build this one is.
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/../checks.sh"
 BUILD=${FERRYFS_BUILD:?the build directory}
 FERRYFS=$BUILD/fs/ferryfs
 
@@ -67,82 +68,13 @@ mkdir "$POOLS" "$MNT" "$BIN"
 cp "$BUILD/tests/fs/op" "$BUILD/tests/fs/fill" "$BIN" || die "tests/fs/op and fill are not built"
 PATH=$BIN:$PATH
 : >"$LOG"
-mkfifo "$WORLD/tick"
-exec {TICK}<>"$WORLD/tick"
+open_tick
 
 DAEMON='' # its pid
 HOST_ARGS=()
 POOL_ARGS=()
 VOLUMES=()
-N_TESTS=0 N_FAILED=0 SENTENCE='' SENTENCE_OK=1
-ASAN_LIBRARY=$(ldd "$FERRYFS" 2>/dev/null | sed -n 's/.*libasan[^ ]* => \([^ ]*\) .*/\1/p')
-TSAN_LIBRARY=$(ldd "$FERRYFS" 2>/dev/null | sed -n 's/.*libtsan[^ ]* => \([^ ]*\) .*/\1/p')
-SLOW=1
-[[ -n $ASAN_LIBRARY$TSAN_LIBRARY ]] && SLOW=5
-
-# Checks
-
-end_sentence() {
-    [[ -n $SENTENCE ]] || return 0
-    N_TESTS=$((N_TESTS + 1))
-    if ((SENTENCE_OK)); then
-        echo "ok $N_TESTS - $SENTENCE"
-    else
-        echo "not ok $N_TESTS - $SENTENCE"
-        N_FAILED=$((N_FAILED + 1))
-    fi
-    SENTENCE=''
-}
-
-proves() {
-    end_sentence
-    SENTENCE=$1 SENTENCE_OK=1
-}
-
-wrong() {
-    local frame=0
-    while [[ ${BASH_SOURCE[frame + 1]} == */lib.sh ]]; do frame=$((frame + 1)); done
-    printf '%s\n' "line ${BASH_LINENO[frame]}: $*" | sed 's/^/# /'
-    SENTENCE_OK=0
-}
-
-eq() { [[ $1 == "$2" ]] || wrong "it is \"$1\", not \"$2\"${3:+: $3}"; }
-# shellcheck disable=SC2053 # a pattern
-like() { [[ $1 == $2 ]] || wrong "it is \"$1\", not like \"$2\"${3:+: $3}"; }
-under() { (($2 < $1)) || wrong "it is $2, not under $1${3:+: $3}"; }
-holds() { "$@" || wrong "not true: $*"; }
-fails() { ! "$@" || wrong "true but should not be: $*"; }
-says() {
-    local wanted=$1 got
-    shift
-    got=$("$@" 2>&1)
-    [[ $got == "$wanted" ]] || wrong "$* says \"$got\", not \"$wanted\""
-}
-
-# Waiting
-
-now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
-
-# A short while: nobody ever writes into that pipe
-tick() {
-    read -r -t 0.01 -u "$TICK" _
-    return 0
-}
-
-until_true() {
-    local deadline=$((SECONDS + 20 * SLOW))
-    until "$@"; do
-        ((SECONDS < deadline)) || return 1
-        tick
-    done
-}
-
-# $1 seconds at most for a command that may hang
-within() {
-    local seconds=$1
-    shift
-    timeout -k 1 "$((seconds * SLOW))" "$@"
-}
+look_at_sanitizers "$FERRYFS"
 
 # The world
 

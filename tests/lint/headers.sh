@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-flags=$(pkg-config --cflags fuse3 tdb uuid inih libxxhash libseccomp)
+flags=$(pkg-config --cflags fuse3 tdb uuid inih libxxhash libseccomp libnbd liburing)
 status=0
 for header in $(find copy fs tests -name '*.h' ! -name list.h | sort); do
     # shellcheck disable=SC2086 # flags are words

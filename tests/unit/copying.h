@@ -1,6 +1,6 @@
 /*
- * For tests of the copy: volumes with known bytes, and an endpoint that passes a real one on and
- * fails, comes short or loses data on demand.
+ * For tests of the copy: an endpoint that passes a real one on and fails, comes short or loses data
+ * on demand.
  */
 #pragma once
 
@@ -8,127 +8,7 @@
 
 #include "copy/endpoint/file.h"
 #include "copy/engine.h"
-#include "tests/unit/pools.h"
-
-#define GRAIN ENDPOINT_GRAIN_BYTES
-#define MIB   (UINT64_C(1) << 20)
-
-/* xorshift64*: the same bytes in every run. */
-static inline uint64_t random_next(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * UINT64_C(2685821657736338717);
-}
-
-static inline uint64_t random_below(uint64_t *state, uint64_t n)
-{
-    return random_next(state) % n;
-}
-
-static inline int volume_make(const char *dir, const char *name, uint64_t size_bytes)
-{
-    char path[PATH_MAX];
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
-    unlink(path);
-    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    REQUIRE(fd >= 0);
-    REQUIRE(ftruncate(fd, (off_t)size_bytes) == 0);
-    return fd;
-}
-
-/* fill: 0 zeroes, 1 random bytes of which few are zero, else that byte. */
-static inline void volume_write(int fd, uint64_t offset, uint64_t n, unsigned fill, uint64_t *state)
-{
-    static _Thread_local unsigned char buf[1 << 20];
-
-    while (n > 0) {
-        size_t part = n < sizeof(buf) ? (size_t)n : sizeof(buf);
-
-        memset(buf, (int)fill, part);
-        for (size_t i = 0; fill == 1 && i + 8 <= part; i += 8) {
-            uint64_t r = random_next(state) | 1;
-
-            memcpy(buf + i, &r, 8);
-        }
-        REQUIRE(pwrite(fd, buf, part, (off_t)offset) == (ssize_t)part);
-        offset += part;
-        n -= part;
-    }
-}
-
-/* Data, written zeroes and holes at random places, some of them across grains. */
-static inline void volume_scatter(int fd, uint64_t size_bytes, unsigned n_pieces, uint64_t *state)
-{
-    for (unsigned i = 0; i < n_pieces && size_bytes > 0; i++) {
-        uint64_t at = random_below(state, size_bytes), n = 1 + random_below(state, 3 * MIB / 2);
-        bool aligned = random_below(state, 3) > 0;
-
-        at -= aligned ? at % GRAIN : 0;
-        n = random_below(state, 2) ? n % (16 * GRAIN) + 1 : n;
-        n = n < size_bytes - at ? n : size_bytes - at;
-        volume_write(fd, at, n, random_below(state, 3) ? 1 : 0, state);
-    }
-}
-
-static inline bool grain_is_zero(const unsigned char *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (bytes[i])
-            return false;
-    }
-    return true;
-}
-
-static inline uint64_t next_data(int fd, uint64_t offset, uint64_t size_bytes)
-{
-    off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
-
-    return data < 0 ? size_bytes : (uint64_t)data;
-}
-
-/* The first byte that differs below size_bytes, or size_bytes. Holes of both are not read. */
-static inline uint64_t volume_difference(int a, int b, uint64_t size_bytes)
-{
-    static unsigned char x[MIB], y[MIB];
-
-    for (uint64_t at = 0; at < size_bytes;) {
-        uint64_t da = next_data(a, at, size_bytes), db = next_data(b, at, size_bytes), n;
-
-        at = da < db ? da : db;
-        n = size_bytes - at < MIB ? size_bytes - at : MIB;
-        if (at >= size_bytes)
-            break;
-        REQUIRE(pread(a, x, n, (off_t)at) == (ssize_t)n);
-        REQUIRE(pread(b, y, n, (off_t)at) == (ssize_t)n);
-        if (memcmp(x, y, n) != 0) {
-            n = 0;
-            while (x[n] == y[n])
-                n++;
-            return at + n;
-        }
-        at += n;
-    }
-    return size_bytes;
-}
-
-/* The first grain that takes space though it is all zero, or size_bytes. */
-static inline uint64_t volume_waste(int fd, uint64_t size_bytes)
-{
-    for (uint64_t at = next_data(fd, 0, size_bytes); at < size_bytes;) {
-        unsigned char grain[GRAIN];
-        uint64_t n = size_bytes - at < GRAIN ? size_bytes - at : GRAIN;
-
-        REQUIRE(pread(fd, grain, n, (off_t)at) == (ssize_t)n);
-        if (grain_is_zero(grain, n))
-            return at;
-        at = next_data(fd, at + n, size_bytes);
-    }
-    return size_bytes;
-}
+#include "tests/unit/volumes.h"
 
 enum faulty_op {
     OP_SIZE,
@@ -140,6 +20,7 @@ enum faulty_op {
     OP_SYNC,
     OP_DROP,
     OP_CLAIM,
+    OP_CLONE,
     OP_N,
 };
 
@@ -160,6 +41,7 @@ struct faulty {
     bool short_transfers;
     bool flush_lingers;
     bool odd_extents;    /* told in parts that end anywhere */
+    bool by_kernel;      /* what the kernel can do, it does: nothing of the above happens then */
     uint64_t full_bytes; /* a write from there on fails with ENOSPC; 0: none does */
     uint64_t gate_bytes; /* a write above it waits for the first flush; 0: none does */
     uint64_t random;
@@ -351,7 +233,7 @@ static inline int faulty_flush_by(struct faulty *faulty, int r, int (*flush)(str
 
     pthread_mutex_lock(&faulty->lock);
     n_before = faulty->n_dirty;
-    if (r == -EIO)
+    if (r < 0)
         faulty_lose(faulty, n_before);
     pthread_mutex_unlock(&faulty->lock);
     faulty_linger(faulty);
@@ -396,6 +278,45 @@ static inline int faulty_check_claim(struct endpoint *ep)
     return r < 0 ? r : faulty->inner->ops->check_claim(faulty->inner);
 }
 
+/* Nothing shares its storage here; but the destination has the bytes, and nobody has read them. */
+static inline int faulty_clone(struct endpoint *ep, struct endpoint *source, uint64_t offset,
+                               uint64_t n_bytes)
+{
+    struct faulty *faulty = faulty_of(ep);
+    int r = faulty_call(faulty, OP_CLONE);
+
+    for (uint64_t end = offset + n_bytes; r == 0 && offset < end;) {
+        struct endpoint *from = faulty_of(source)->inner;
+        unsigned char grain[GRAIN];
+        size_t n = end - offset < GRAIN ? (size_t)(end - offset) : GRAIN, got;
+        uint64_t extent_end;
+        bool hole;
+
+        r = endpoint_extent(from, offset, end, &extent_end, &hole);
+        if (r == 0 && hole && extent_end >= offset + n) {
+            offset = extent_end == end ? end : extent_end - extent_end % GRAIN;
+            continue;
+        }
+        if (r == 0)
+            r = endpoint_read(from, grain, n, offset, &got);
+        if (r == 0)
+            r = endpoint_write(faulty->inner, grain, n, offset, &got);
+        faulty_note(faulty, offset, n);
+        offset += n;
+    }
+    return r;
+}
+
+static inline int faulty_fd(struct endpoint *ep, bool read, const void *buf, size_t n,
+                            uint64_t offset)
+{
+    struct faulty *faulty = faulty_of(ep);
+
+    if (!faulty->by_kernel)
+        return -1;
+    return faulty->inner->ops->fd(faulty->inner, read, buf, n, offset);
+}
+
 static inline bool faulty_is_direct(const struct endpoint *ep)
 {
     const struct faulty *faulty = (const struct faulty *)ep;
@@ -414,11 +335,67 @@ static const struct endpoint_ops faulty_ops = {
     .sync = faulty_sync,
     .drop = faulty_drop,
     .is_direct = faulty_is_direct,
+    .fd = faulty_fd,
+    .clone = faulty_clone,
     .check_claim = faulty_check_claim,
 };
 
+/* How the transfers are made. */
+struct way {
+    enum queue_way queue;
+    unsigned depth;
+    uint64_t block_bytes;
+};
+
+/* The first half of them has every value of each member with every value of each other. */
+static const struct way all_ways[] = {
+    {QUEUE_THREADS, 16, 512 << 10}, {QUEUE_URING, 1, 512 << 10},  {QUEUE_URING, 16, 64 << 10},
+    {QUEUE_THREADS, 1, 64 << 10},   {QUEUE_URING, 16, 512 << 10}, {QUEUE_THREADS, 1, 512 << 10},
+    {QUEUE_THREADS, 16, 64 << 10},  {QUEUE_URING, 1, 64 << 10},
+};
+
+/* Of the test that runs. */
+static struct way way = {QUEUE_THREADS, 16, 512 << 10};
+
+static inline bool way_can_be_had(const struct way *wanted)
+{
+    struct queue *queue = NULL;
+    bool had = queue_open(wanted->depth, wanted->queue, &queue) == 0;
+
+    queue_close(queue);
+    return had;
+}
+
+static inline void run_ways(unsigned n, void (*run)(void))
+{
+    for (unsigned i = 0; i < n && !check_failures; i++) {
+        way = all_ways[i];
+        if (!way_can_be_had(&way)) {
+            printf("# no io_uring here\n");
+            continue;
+        }
+        run();
+        if (check_failures)
+            printf("# by %s, %u at a time, blocks of %" PRIu64 " bytes\n",
+                   way.queue == QUEUE_URING ? "io_uring" : "threads", way.depth, way.block_bytes);
+    }
+}
+
+#define TEST_WAYS(name_, n_)                                                                       \
+    static void name_##_one_way(void);                                                             \
+    TEST(name_)                                                                                    \
+    {                                                                                              \
+        run_ways(n_, name_##_one_way);                                                             \
+    }                                                                                              \
+    static void name_##_one_way(void)
+
+/* A TEST that is true whatever the way; the second one is for those that take long. */
+#define TEST_EACH_WAY(name_)      TEST_WAYS(name_, ARRAY_N(all_ways))
+#define TEST_HALF_THE_WAYS(name_) TEST_WAYS(name_, ARRAY_N(all_ways) / 2)
+
 /* Two volumes and a job that copies one to the other. */
 struct bench {
+    struct queue *queue;
     int source_fd, destination_fd;
     uint64_t size_bytes;
     struct faulty source, destination;
@@ -427,15 +404,27 @@ struct bench {
     struct digests *digests;
     struct engine_job job;
     struct engine_result result;
-    uint64_t checkpoints[64]; /* the last ones, as they were told */
+    struct journal_mark last_mark; /* as it was told */
     unsigned n_checkpoints;
 };
 
-static inline void bench_note_checkpoint(void *arg, uint64_t low_bytes)
+static inline void bench_note_checkpoint(void *arg, const struct journal_mark *mark)
 {
     struct bench *bench = arg;
 
-    bench->checkpoints[bench->n_checkpoints++ % ARRAY_N(bench->checkpoints)] = low_bytes;
+    bench->last_mark = *mark;
+    bench->n_checkpoints++;
+}
+
+/* Is the block that the offset lies in done, by this mark? */
+static inline bool mark_has(const struct journal_mark *mark, uint64_t offset)
+{
+    uint64_t i;
+
+    if (offset < mark->low_bytes + way.block_bytes)
+        return offset < mark->low_bytes;
+    i = (offset - mark->low_bytes) / way.block_bytes - 1;
+    return i < 64 && (mark->above >> i & 1);
 }
 
 static inline void faulty_init(struct faulty *faulty, int fd, enum endpoint_mode mode)
@@ -454,11 +443,13 @@ static inline void bench_renew(struct bench *bench)
     bench->digests = NULL;
     faulty_init(&bench->source, bench->source_fd, ENDPOINT_READ);
     faulty_init(&bench->destination, bench->destination_fd, ENDPOINT_WRITE);
-    REQUIRE(digests_open(bench->size_bytes, ENGINE_CHUNK_BYTES, &bench->digests) == 0);
+    REQUIRE(digests_open(bench->size_bytes, way.block_bytes, &bench->digests) == 0);
     memset(&bench->progress, 0, sizeof(bench->progress));
     atomic_store(&bench->stop, false);
     bench->n_checkpoints = 0;
     bench->job = (struct engine_job){
+        .queue = bench->queue,
+        .block_bytes = way.block_bytes,
         .source = &bench->source.ep,
         .destination = &bench->destination.ep,
         .size_bytes = bench->size_bytes,
@@ -478,6 +469,7 @@ static inline struct bench *bench_open(const char *dir, uint64_t size_bytes)
     struct bench *bench = calloc(1, sizeof(*bench));
 
     REQUIRE(bench);
+    REQUIRE(queue_open(way.depth, way.queue, &bench->queue) == 0);
     bench->size_bytes = size_bytes;
     bench->source_fd = volume_make(dir, "source", size_bytes);
     bench->destination_fd = volume_make(dir, "destination", size_bytes);
@@ -487,6 +479,7 @@ static inline struct bench *bench_open(const char *dir, uint64_t size_bytes)
 
 static inline void bench_close(struct bench *bench)
 {
+    queue_close(bench->queue);
     endpoint_close(bench->source.inner);
     endpoint_close(bench->destination.inner);
     digests_close(bench->digests);

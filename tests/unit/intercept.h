@@ -210,5 +210,17 @@ DEFINE_BOTH(posix_fallocate, int, (int fd, off_t offset, off_t n), {
 })
 DEFINE(renameat, int, (int from, const char *old, int to, const char *new),
        { return do_call(CALL_RENAME, SYS_renameat, from, (long)old, to, (long)new); })
+DEFINE(renameat2, int, (int from, const char *old, int to, const char *new, unsigned flags), {
+    bool hit = befalls(CALL_RENAME);
+    int r;
+
+    if (fails(hit))
+        return -1;
+    r = (int)syscall(SYS_renameat2, from, old, to, new, flags);
+    if (r >= 0)
+        record(CALL_RENAME, from, NULL, 0, 0);
+    after(hit);
+    return r;
+})
 DEFINE(unlinkat, int, (int dir, const char *path, int flags),
        { return do_call(CALL_UNLINK, SYS_unlinkat, dir, (long)path, flags, 0); })

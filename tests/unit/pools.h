@@ -24,9 +24,10 @@ struct pool_dir {
     char path[128];
 };
 
-static struct pool_dir pool_dirs[5];
+static struct pool_dir pool_dirs[8];
 static unsigned n_pool_dirs;
 static char pools_top[64];
+static bool pools_in_memory; /* wanted: where nothing is waited for but what a test is about */
 
 /* A line of shell; $A and $B are its arguments. */
 static inline int pools_run(const char *script, const char *a, const char *b)
@@ -41,6 +42,8 @@ static inline void pools_clear(void)
         if (strcmp(pool_dirs[i].kind, "plain") != 0)
             umount2(pool_dirs[i].path, MNT_DETACH);
     }
+    if (pools_in_memory)
+        umount2(pools_top, MNT_DETACH);
     pools_run("rm -rf \"$A\"", pools_top, "");
 }
 
@@ -66,6 +69,8 @@ static inline void pools_open(void)
     REQUIRE(mkdtemp(pools_top));
     if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0) {
+        if (pools_in_memory)
+            REQUIRE(mount("ferryfs-test", pools_top, "tmpfs", 0, "size=80%") == 0);
         pools_add("tmpfs", "mount -t tmpfs -o size=512M ferryfs-test $B");
         pools_add("ext4", "truncate -s 1G $A && mkfs.ext4 -q -b 4096 $A && mount -o loop $A $B");
         pools_add("small-blocks",

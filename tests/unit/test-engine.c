@@ -19,7 +19,7 @@ static void check_whole(struct bench *bench)
              bench->size_bytes);
     CHECK_EQ(volume_waste(bench->destination_fd, bench->size_bytes), bench->size_bytes);
     CHECK_EQ(progress->done_bytes, bench->size_bytes);
-    CHECK_EQ(bench->result.low_bytes, bench->size_bytes);
+    CHECK_EQ(bench->result.mark.low_bytes, bench->size_bytes);
 }
 
 /* A volume of this size and layout to a destination that is new, or full of something else. */
@@ -34,6 +34,8 @@ static void copy_one(const struct pool_dir *dir, uint64_t size_bytes, unsigned v
         volume_scatter(bench->destination_fd, size_bytes, 12, random);
     bench->job.destination_zero = variant != 1; /* 2: promised, and not true */
     bench->job.checkpoint_ns = variant * 1000000;
+    bench->source.by_kernel = random_below(random, 2) > 0;
+    bench->destination.by_kernel = random_below(random, 2) > 0;
     CHECK_EQ(bench_copy(bench), 0);
     check_whole(bench);
     CHECK_EQ(progress->copied_bytes + progress->zero_bytes + progress->hole_bytes, size_bytes);
@@ -43,7 +45,7 @@ static void copy_one(const struct pool_dir *dir, uint64_t size_bytes, unsigned v
     bench_close(bench);
 }
 
-TEST(any_layout_of_any_size_is_copied_to_the_byte_and_takes_no_grain_too_many)
+TEST_HALF_THE_WAYS(any_layout_of_any_size_is_copied_to_the_byte_and_takes_no_grain_too_many)
 {
     uint64_t random = 42;
 
@@ -55,7 +57,7 @@ TEST(any_layout_of_any_size_is_copied_to_the_byte_and_takes_no_grain_too_many)
     }
 }
 
-TEST(a_terabyte_with_little_in_it_costs_what_is_in_it)
+TEST_HALF_THE_WAYS(a_terabyte_with_little_in_it_costs_what_is_in_it)
 {
     const uint64_t size_bytes = (UINT64_C(1) << 40) + 513;
 
@@ -79,7 +81,7 @@ TEST(a_terabyte_with_little_in_it_costs_what_is_in_it)
     }
 }
 
-TEST(data_that_nobody_has_flushed_yet_is_copied_as_it_is)
+TEST_EACH_WAY(data_that_nobody_has_flushed_yet_is_copied_as_it_is)
 {
     for (unsigned i = 0; i < n_pool_dirs; i++) {
         struct bench *bench = bench_open(pool_dirs[i].path, 6 * MIB);
@@ -95,7 +97,7 @@ TEST(data_that_nobody_has_flushed_yet_is_copied_as_it_is)
     }
 }
 
-TEST(short_reads_and_writes_are_continued)
+TEST_EACH_WAY(short_reads_and_writes_are_continued)
 {
     for (unsigned i = 0; i < n_pool_dirs; i++) {
         struct bench *bench = bench_open(pool_dirs[i].path, 3 * MIB + 1234);
@@ -109,7 +111,7 @@ TEST(short_reads_and_writes_are_continued)
     }
 }
 
-TEST(extents_that_are_told_in_parts_and_end_anywhere_come_to_the_same)
+TEST_HALF_THE_WAYS(extents_that_are_told_in_parts_and_end_anywhere_come_to_the_same)
 {
     for (unsigned i = 0; i < 20; i++) {
         struct bench *bench = bench_open(FAST_DIR, 3 * MIB + 1234);
@@ -123,10 +125,25 @@ TEST(extents_that_are_told_in_parts_and_end_anywhere_come_to_the_same)
     }
 }
 
-static bool low_is_true(struct bench *bench)
+/* Are the blocks that the mark names as they should be? */
+static bool mark_is_true(struct bench *bench)
 {
-    uint64_t low = bench->result.low_bytes;
+    static unsigned char a[1 << 20], b[1 << 20];
+    const struct journal_mark *mark = &bench->result.mark;
+    uint64_t low = mark->low_bytes;
 
+    for (uint64_t at = low; at < bench->size_bytes && at <= low + 65 * way.block_bytes;
+         at += way.block_bytes) {
+        size_t n = way.block_bytes < bench->size_bytes - at ? way.block_bytes
+                                                            : (size_t)(bench->size_bytes - at);
+
+        if (!mark_has(mark, at))
+            continue;
+        REQUIRE(pread(bench->source_fd, a, n, (off_t)at) == (ssize_t)n);
+        REQUIRE(pread(bench->destination_fd, b, n, (off_t)at) == (ssize_t)n);
+        if (memcmp(a, b, n) != 0)
+            return false;
+    }
     return volume_difference(bench->source_fd, bench->destination_fd, low) == low;
 }
 
@@ -152,7 +169,7 @@ static void sweep(enum faulty_op op, bool at_source, unsigned n_more, int error,
         faulty->fail_at = at;
         faulty->n_more = n_more;
         faulty->error = error;
-        faulty->gate_bytes = op == OP_FLUSH ? 4 * MIB : 0;
+        faulty->gate_bytes = op == OP_FLUSH && way.depth > 1 ? 4 * MIB : 0;
         bench->job.checkpoint_ns = 0;
         bench->job.destination_zero = false;
         r = bench_copy(bench);
@@ -165,7 +182,7 @@ static void sweep(enum faulty_op op, bool at_source, unsigned n_more, int error,
             check_whole(bench);
         if (r == 0)
             CHECK(bench_equal(bench));
-        CHECK(low_is_true(bench));
+        CHECK(mark_is_true(bench));
         if (check_failures) {
             printf("# op %d of the %s, call %u\n", op, at_source ? "source" : "destination", at);
             break;
@@ -175,7 +192,7 @@ static void sweep(enum faulty_op op, bool at_source, unsigned n_more, int error,
     bench_close(bench);
 }
 
-TEST(a_call_that_fails_for_good_ends_the_copy_wherever_it_is)
+TEST_HALF_THE_WAYS(a_call_that_fails_for_good_ends_the_copy_wherever_it_is)
 {
     const unsigned for_ever = 1000000;
 
@@ -193,7 +210,7 @@ TEST(a_call_that_fails_for_good_ends_the_copy_wherever_it_is)
     sweep(OP_SYNC, false, for_ever, ENOSPC, -ENOSPC);
 }
 
-TEST(a_lost_write_is_never_a_success)
+TEST_HALF_THE_WAYS(a_lost_write_is_never_a_success)
 {
     sweep(OP_WRITE, false, 0, EIO, -EIO);
     sweep(OP_WRITE, false, 0, ENOSPC, -ENOSPC);
@@ -201,7 +218,7 @@ TEST(a_lost_write_is_never_a_success)
     sweep(OP_SYNC, false, 0, ENOSPC, -ENOSPC);
 }
 
-TEST(what_fails_once_and_can_be_repeated_is_repeated)
+TEST_HALF_THE_WAYS(what_fails_once_and_can_be_repeated_is_repeated)
 {
     sweep(OP_READ, true, 0, EIO, 0);
     sweep(OP_READ, true, 0, EINTR, 0);
@@ -209,7 +226,7 @@ TEST(what_fails_once_and_can_be_repeated_is_repeated)
     sweep(OP_ZERO, false, 0, EOPNOTSUPP, 0); /* then by writing */
 }
 
-TEST(what_a_failed_flush_has_lost_is_written_again_once)
+TEST_HALF_THE_WAYS(what_a_failed_flush_has_lost_is_written_again_once)
 {
     sweep(OP_SYNC, false, 0, EIO, 0);
     sweep(OP_FLUSH, false, 0, EIO, 0);
@@ -223,7 +240,7 @@ static void zero_source(void *arg)
     volume_write(bench->source_fd, MIB / 2, 2 * MIB, 0, NULL);
 }
 
-TEST(what_is_written_again_hides_the_first_time_even_if_the_source_is_zero_by_now)
+TEST_EACH_WAY(what_is_written_again_hides_the_first_time_even_if_the_source_is_zero_by_now)
 {
     struct bench *bench = bench_open(FAST_DIR, 4 * MIB);
     uint64_t random = 3;
@@ -239,7 +256,7 @@ TEST(what_is_written_again_hides_the_first_time_even_if_the_source_is_zero_by_no
     bench_close(bench);
 }
 
-TEST(where_a_hole_cannot_be_punched_zeroes_are_written)
+TEST_EACH_WAY(where_a_hole_cannot_be_punched_zeroes_are_written)
 {
     struct bench *bench = bench_open(FAST_DIR, 5 * MIB + 5000);
     uint64_t random = 13;
@@ -268,7 +285,7 @@ static int copy_with_bad_grain(struct bench *bench, unsigned n_failures)
     return bench_copy(bench);
 }
 
-TEST(a_bad_grain_is_tried_three_times_more_and_named)
+TEST_EACH_WAY(a_bad_grain_is_tried_three_times_more_and_named)
 {
     struct bench *bench = bench_open(FAST_DIR, 4 * MIB);
 
@@ -283,7 +300,7 @@ TEST(a_bad_grain_is_tried_three_times_more_and_named)
     bench_close(bench);
 }
 
-TEST(the_lowest_of_several_bad_places_is_named_when_one_lane_finds_each)
+TEST_EACH_WAY(the_lowest_of_several_bad_places_is_named)
 {
     struct bench *bench = bench_open(FAST_DIR, 4 * MIB);
     uint64_t random = 19;
@@ -304,7 +321,7 @@ static void shrink(void *arg)
     REQUIRE(ftruncate(bench->source_fd, 3 * MIB) == 0);
 }
 
-TEST(a_source_that_shrinks_is_stale_and_not_taken_for_a_hole)
+TEST_EACH_WAY(a_source_that_shrinks_is_stale_and_not_taken_for_a_hole)
 {
     for (unsigned at = 1; at <= 8; at++) {
         struct bench *bench = bench_open(FAST_DIR, 8 * MIB);
@@ -363,7 +380,7 @@ static void lose_source_writes(void *arg)
     faulty_break(&bench->source, OP_FLUSH, EIO);
 }
 
-TEST(a_source_that_changes_after_its_last_chunk_was_read_fails_the_copy)
+TEST_EACH_WAY(a_source_that_changes_after_its_last_chunk_was_read_fails_the_copy)
 {
     struct bench *bench = bench_open(FAST_DIR, MIB);
 
@@ -374,7 +391,7 @@ TEST(a_source_that_changes_after_its_last_chunk_was_read_fails_the_copy)
     bench_close(bench);
 }
 
-TEST(another_size_than_agreed_is_refused_before_anything_is_written)
+TEST_EACH_WAY(another_size_than_agreed_is_refused_before_anything_is_written)
 {
     struct bench *bench = bench_open(FAST_DIR, 2 * MIB);
 
@@ -385,7 +402,7 @@ TEST(another_size_than_agreed_is_refused_before_anything_is_written)
     REQUIRE(ftruncate(bench->destination_fd, 3 * MIB) == 0);
     CHECK_EQ(bench_copy(bench), -ESTALE);
     CHECK_EQ(bench->destination.calls[OP_WRITE], 0);
-    bench->job.start_bytes = 2 * MIB + 1;
+    bench->job.start.low_bytes = 2 * MIB + 1;
     CHECK_EQ(bench_copy(bench), -EINVAL);
     bench_close(bench);
 }
@@ -397,11 +414,22 @@ static void stop(void *arg)
     atomic_store(&bench->stop, true);
 }
 
+static void spoil_unmarked(struct bench *bench, const struct journal_mark *mark, uint64_t *random)
+{
+    for (uint64_t at = mark->low_bytes; at < bench->size_bytes; at += way.block_bytes) {
+        uint64_t left = bench->size_bytes - at;
+
+        if (!mark_has(mark, at))
+            volume_write(bench->destination_fd, at, left < way.block_bytes ? left : way.block_bytes,
+                         0xdd, random);
+    }
+}
+
 /* Stops at the N-th write, spoils all that is not flushed, and goes on from there. */
 static void stop_and_resume(const struct pool_dir *dir, unsigned at, uint64_t *random)
 {
     struct bench *bench = bench_open(dir->path, 9 * MIB + 321);
-    uint64_t low;
+    struct journal_mark mark;
     int r;
 
     volume_scatter(bench->source_fd, bench->size_bytes, 12, random);
@@ -412,20 +440,21 @@ static void stop_and_resume(const struct pool_dir *dir, unsigned at, uint64_t *r
     bench->destination.hook_arg = bench;
     r = bench_copy(bench);
     CHECK(r == -ECANCELED || bench->destination.calls[OP_WRITE] < at || r == 0);
-    low = bench->result.low_bytes;
-    CHECK(low_is_true(bench));
-    CHECK(low == bench->size_bytes || low % MIB == 0);
-    volume_write(bench->destination_fd, low, bench->size_bytes - low, 0xdd, random);
+    mark = bench->result.mark;
+    CHECK(mark_is_true(bench));
+    CHECK(mark.low_bytes == bench->size_bytes || mark.low_bytes % way.block_bytes == 0);
+    spoil_unmarked(bench, &mark, random);
     bench_renew(bench);
-    bench->job.start_bytes = low;
+    bench->job.start = mark;
     bench->job.digests = NULL;
     CHECK_EQ(bench_copy(bench), 0);
     check_whole(bench);
-    CHECK_EQ(bench->progress.skipped_bytes, low);
+    CHECK_EQ(bench->progress.skipped_bytes,
+             journal_mark_bytes(&mark, bench->size_bytes, way.block_bytes));
     bench_close(bench);
 }
 
-TEST(a_stopped_copy_goes_on_from_its_last_checkpoint_whatever_came_after_it)
+TEST_HALF_THE_WAYS(a_stopped_copy_goes_on_from_its_last_checkpoint_whatever_came_after_it)
 {
     uint64_t random = 29;
 
@@ -435,20 +464,23 @@ TEST(a_stopped_copy_goes_on_from_its_last_checkpoint_whatever_came_after_it)
     }
 }
 
-/* When it is told, no write below it may be one that no flush has covered. */
-static void check_checkpoint(void *arg, uint64_t low_bytes)
+/* When it is told, no write in it may be one that no flush has covered. */
+static void check_checkpoint(void *arg, const struct journal_mark *mark)
 {
     struct bench *bench = arg;
     struct faulty *faulty = &bench->destination;
 
-    bench_note_checkpoint(bench, low_bytes);
+    if (bench->n_checkpoints > 0)
+        CHECK(journal_mark_bytes(mark, bench->size_bytes, way.block_bytes) >
+              journal_mark_bytes(&bench->last_mark, bench->size_bytes, way.block_bytes));
+    bench_note_checkpoint(bench, mark);
     pthread_mutex_lock(&faulty->lock);
     for (unsigned i = 0; i < faulty->n_dirty; i++)
-        CHECK(faulty->dirty[i].offset >= low_bytes);
+        CHECK(!mark_has(mark, faulty->dirty[i].offset));
     pthread_mutex_unlock(&faulty->lock);
 }
 
-TEST(a_checkpoint_names_only_what_was_settled_before_its_flush_began)
+TEST_EACH_WAY(a_checkpoint_names_only_what_was_settled_before_its_flush_began)
 {
     struct bench *bench = bench_open(FAST_DIR, 64 * MIB);
     uint64_t random = 31;
@@ -460,26 +492,23 @@ TEST(a_checkpoint_names_only_what_was_settled_before_its_flush_began)
     CHECK_EQ(bench_copy(bench), 0);
     check_whole(bench);
     CHECK(bench->n_checkpoints > 0);
-    for (unsigned i = 1; i < bench->n_checkpoints && i < ARRAY_N(bench->checkpoints); i++)
-        CHECK(bench->checkpoints[i] > bench->checkpoints[i - 1]);
     bench_close(bench);
 }
 
-TEST(no_space_keeps_and_flushes_what_is_settled)
+TEST_EACH_WAY(no_space_keeps_and_flushes_what_is_settled)
 {
     struct bench *bench = bench_open(FAST_DIR, 32 * MIB);
-    uint64_t random = 37, low;
+    uint64_t random = 37;
 
     volume_write(bench->source_fd, 0, bench->size_bytes, 1, &random);
     bench->destination.full_bytes = 20 * MIB;
     CHECK_EQ(bench_copy(bench), -ENOSPC);
-    low = bench->result.low_bytes;
-    CHECK_EQ(low, 20 * MIB);
+    CHECK_EQ(bench->result.mark.low_bytes, 20 * MIB);
     CHECK_EQ(bench->result.bad_bytes, 20 * MIB);
     CHECK_EQ(bench->destination.calls[OP_FLUSH], 1);
-    CHECK(low_is_true(bench));
+    CHECK(mark_is_true(bench));
     bench->destination.full_bytes = 0; /* room again, in the same process */
-    bench->job.start_bytes = low;
+    bench->job.start = bench->result.mark;
     bench->job.digests = NULL;
     CHECK_EQ(bench_copy(bench), 0);
     check_whole(bench);
@@ -499,25 +528,30 @@ static struct bench *bench_to(const char *dir, uint64_t size_bytes)
     return bench;
 }
 
-TEST(a_full_disk_ends_the_copy_which_goes_on_when_there_is_room)
+static bool may_not_make(const char *path)
+{
+    return mkdir(path, 0700) < 0 && errno != EEXIST;
+}
+
+TEST_EACH_WAY(a_full_disk_ends_the_copy_which_goes_on_when_there_is_room)
 {
     char path[128];
     struct bench *bench;
-    uint64_t low;
+    struct journal_mark mark;
 
     snprintf(path, sizeof(path), "%s/small", pools_top);
-    if (mkdir(path, 0700) < 0 || mount("small", path, "tmpfs", 0, "size=8M") < 0) {
+    if (may_not_make(path) || mount("small", path, "tmpfs", 0, "size=8M") < 0) {
         printf("# may not mount\n");
         return;
     }
     bench = bench_to(path, 24 * MIB);
     bench->job.checkpoint_ns = 0;
     CHECK_EQ(bench_copy(bench), -ENOSPC);
-    low = bench->result.low_bytes;
-    CHECK(low_is_true(bench));
+    mark = bench->result.mark;
+    CHECK(mark_is_true(bench));
     CHECK_EQ(mount("small", path, "tmpfs", MS_REMOUNT, "size=64M"), 0);
     bench_renew(bench);
-    bench->job.start_bytes = low;
+    bench->job.start = mark;
     bench->job.digests = NULL;
     CHECK_EQ(bench_copy(bench), 0);
     check_whole(bench);
@@ -526,14 +560,14 @@ TEST(a_full_disk_ends_the_copy_which_goes_on_when_there_is_room)
 }
 
 /* Its image lies on a file system that is full: writes reach the loop device and fail there. */
-TEST(a_disk_that_fails_to_write_is_never_a_success)
+TEST_HALF_THE_WAYS(a_disk_that_fails_to_write_is_never_a_success)
 {
     char below[96], path[128];
     struct bench *bench;
 
     snprintf(below, sizeof(below), "%s/below", pools_top);
     snprintf(path, sizeof(path), "%s/broken", pools_top);
-    if (mkdir(below, 0700) < 0 || mkdir(path, 0700) < 0 ||
+    if (may_not_make(below) || may_not_make(path) ||
         pools_run("mount -t tmpfs -o size=40M ferryfs-test $A && truncate -s 400M $A/image && "
                   "mkfs.ext4 -q -E lazy_itable_init=1 $A/image && mount -o loop $A/image $B",
                   below, path) != 0) {

@@ -24,22 +24,23 @@ static struct bench *copied(const char *dir, uint64_t size_bytes, uint64_t seed)
 /* What wire.h promises, worked out the plain way. */
 static struct digest plain_digest(int fd, uint64_t size_bytes)
 {
-    uint64_t n_chunks = (size_bytes + MIB - 1) / MIB;
-    struct digest *all = calloc(n_chunks + 1, sizeof(*all)), sum;
-    static unsigned char chunk[MIB];
+    uint64_t n_blocks = (size_bytes + way.block_bytes - 1) / way.block_bytes;
+    struct digest *all = calloc(n_blocks + 1, sizeof(*all)), sum;
+    static unsigned char block[MIB];
 
-    for (uint64_t i = 0; i < n_chunks; i++) {
-        uint64_t n = size_bytes - i * MIB < MIB ? size_bytes - i * MIB : MIB;
+    for (uint64_t i = 0; i < n_blocks; i++) {
+        uint64_t at = i * way.block_bytes, left = size_bytes - at;
+        uint64_t n = left < way.block_bytes ? left : way.block_bytes;
 
-        REQUIRE(pread(fd, chunk, n, (off_t)(i * MIB)) == (ssize_t)n);
-        digest_of(chunk, n, &all[i]);
+        REQUIRE(pread(fd, block, n, (off_t)at) == (ssize_t)n);
+        digest_of(block, n, &all[i]);
     }
-    digest_of(all, n_chunks * sizeof(*all), &sum);
+    digest_of(all, n_blocks * sizeof(*all), &sum);
     free(all);
     return sum;
 }
 
-TEST(both_ways_to_verify_come_to_the_digest_of_the_content)
+TEST_HALF_THE_WAYS(both_ways_to_verify_come_to_the_digest_of_the_content)
 {
     static const uint64_t sizes[] = {0, 1, 4096, MIB - 1, MIB, MIB + 1, 5 * MIB, 17 * MIB + 12345};
 
@@ -69,7 +70,7 @@ static void check_order(void *arg)
     CHECK(bench->destination.calls[OP_DROP] == 1);
 }
 
-TEST(the_destination_is_flushed_and_dropped_before_it_is_read)
+TEST_EACH_WAY(the_destination_is_flushed_and_dropped_before_it_is_read)
 {
     struct bench *bench = copied(FAST_DIR, 4 * MIB, 7);
 
@@ -105,13 +106,13 @@ static void spoil_one(const struct pool_dir *dir, bool compare, bool punch, uint
     bench_close(bench);
 }
 
-TEST(whatever_differs_is_found_and_written_again)
+TEST_HALF_THE_WAYS(whatever_differs_is_found_and_written_again)
 {
     for (unsigned i = 0; i < 16 * n_pool_dirs; i++)
         spoil_one(&pool_dirs[i % n_pool_dirs], i % 2, i % 5 < 2, 200 + i);
 }
 
-TEST(a_chunk_that_differs_again_ends_the_job_and_is_named)
+TEST_EACH_WAY(a_block_that_differs_again_ends_the_job_and_is_named)
 {
     for (unsigned compare = 0; compare < 2; compare++) {
         struct bench *bench = bench_open(FAST_DIR, 6 * MIB);
@@ -125,13 +126,13 @@ TEST(a_chunk_that_differs_again_ends_the_job_and_is_named)
         CHECK_EQ(bench_verify(bench), 0);
         bench->destination.n_flips = 2;
         CHECK_EQ(bench_verify(bench), -EILSEQ);
-        CHECK_EQ(bench->result.bad_bytes, 3 * MIB + 9 * GRAIN);
+        CHECK_EQ(bench->result.bad_bytes, 3 * MIB + 9 * GRAIN + 1);
         CHECK(bench_equal(bench));
         bench_close(bench);
     }
 }
 
-TEST(a_source_that_does_not_read_the_same_twice_is_not_believed)
+TEST_EACH_WAY(a_source_that_does_not_read_the_same_twice_is_not_believed)
 {
     struct bench *bench = bench_open(FAST_DIR, 3 * MIB);
     uint64_t random = 3;
@@ -150,7 +151,7 @@ TEST(a_source_that_does_not_read_the_same_twice_is_not_believed)
     bench_close(bench);
 }
 
-TEST(a_destination_that_cannot_be_read_is_written_once_more)
+TEST_EACH_WAY(a_destination_that_cannot_be_read_is_written_once_more)
 {
     struct bench *bench = bench_open(FAST_DIR, 4 * MIB);
     uint64_t random = 3;
@@ -159,7 +160,7 @@ TEST(a_destination_that_cannot_be_read_is_written_once_more)
     CHECK_EQ(bench_copy(bench), 0);
     bench->destination.bad_start = 2 * MIB + GRAIN;
     bench->destination.bad_end = bench->destination.bad_start + 1;
-    bench->destination.n_bad = 4; /* the chunk, and its grain three times */
+    bench->destination.n_bad = 4; /* the block, and its grain three times */
     CHECK_EQ(bench_verify(bench), 0);
     CHECK_EQ(bench->destination.n_bad, 0);
     bench->destination.n_bad = UINT_MAX;
@@ -187,7 +188,7 @@ static void sweep(enum faulty_op op, bool at_source, bool compare, int error)
         faulty->error = error;
         r = bench_verify(bench);
         reached = faulty->calls[op] >= at;
-        if (op == OP_EXTENT && !at_source) /* a chunk may be read whole instead, after a repair */
+        if (op == OP_EXTENT && !at_source) /* a block may be read whole instead, after a repair */
             CHECK(reached || r == 0);
         else
             CHECK(reached ? r < 0 : r == 0);
@@ -199,7 +200,7 @@ static void sweep(enum faulty_op op, bool at_source, bool compare, int error)
     }
 }
 
-TEST(a_call_that_fails_for_good_is_never_a_success)
+TEST_HALF_THE_WAYS(a_call_that_fails_for_good_is_never_a_success)
 {
     for (unsigned compare = 0; compare < 2; compare++) {
         for (unsigned op = 0; op < OP_N; op++)
@@ -218,7 +219,7 @@ static void stop(void *arg)
     atomic_store(&bench->stop, true);
 }
 
-TEST(a_stop_ends_it_within_a_chunk)
+TEST_EACH_WAY(a_stop_ends_it_within_a_request)
 {
     for (unsigned at = 1; at <= 3; at++) {
         struct bench *bench = bench_open(FAST_DIR, 64 * MIB);
@@ -232,12 +233,12 @@ TEST(a_stop_ends_it_within_a_chunk)
         bench->destination.hook_at = at;
         bench->destination.hook_arg = bench;
         CHECK_EQ(bench_verify(bench), -ECANCELED);
-        CHECK(bench->destination.calls[OP_READ] < 12);
+        CHECK(bench->destination.calls[OP_READ] < at + way.depth);
         bench_close(bench);
     }
 }
 
-TEST(holes_of_both_are_not_read)
+TEST_HALF_THE_WAYS(holes_of_both_are_not_read)
 {
     const uint64_t size_bytes = (UINT64_C(1) << 40) + 1;
 
@@ -296,15 +297,16 @@ static void spoil_on_disk(const struct pool_dir *dir, uint64_t at)
     other = byte ^ 1;
     REQUIRE(pwrite(image, &other, 1, (off_t)place) == 1 && fsync(image) == 0);
     CHECK(bench_equal(bench));
+    bench->destination.calls[OP_WRITE] = 0;
     CHECK_EQ(bench_verify(bench), 0);
-    CHECK(bench->destination.calls[OP_WRITE] > 4);
+    CHECK_EQ(bench->destination.calls[OP_WRITE], 1);
     REQUIRE(pread(image, &other, 1, (off_t)disk_place(bench->destination_fd, at)) == 1);
     CHECK_EQ(other, byte);
     close(image);
     bench_close(bench);
 }
 
-TEST(what_is_right_in_the_page_cache_alone_is_found)
+TEST_EACH_WAY(what_is_right_in_the_page_cache_alone_is_found)
 {
     for (unsigned i = 0; i < n_pool_dirs; i++) {
         char path[PATH_MAX];

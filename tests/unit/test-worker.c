@@ -150,10 +150,14 @@ TEST(it_copies_and_verifies_both_ways)
         struct run run;
 
         open_run(&run, pool_dirs[i].path, 21 * MIB + 99, false);
-        ask(&run, (struct wire_request){.command = WIRE_COPY, .destination_zero = 1});
+        ask(&run, (struct wire_request){.command = WIRE_COPY,
+                                        .destination_zero = 1,
+                                        .checkpoint_ns = 1,
+                                        .verify_behind = i % 2});
         reply = hear(&run, NULL);
         CHECK_EQ(reply.event, WIRE_COPIED);
         CHECK(run_equal(&run));
+        CHECK(i % 2 || run.progress->verified_bytes == 0);
         CHECK_EQ(run.progress->done_bytes, run.size_bytes);
         ask(&run, (struct wire_request){.command = WIRE_VERIFY});
         reply = hear(&run, NULL);

@@ -1,0 +1,79 @@
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/io.h"
+#include "copy/cli_pipe.h"
+
+void cli_inlet_deinit(struct cli_inlet *inlet)
+{
+    free(inlet->blocks.digests);
+    *inlet = (struct cli_inlet){0};
+}
+
+/* There is something to read, or the end; or it is time to stop. */
+static int await_input(const struct cli_inlet *inlet)
+{
+    struct pollfd fds[] = {{.fd = inlet->source->fd, .events = POLLIN},
+                           {.fd = inlet->cli->stop_fd, .events = POLLIN}};
+
+    while (poll(fds, ARRAY_N(fds), -1) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return atomic_load(&inlet->cli->stop) ? -ECANCELED : 0;
+}
+
+static int read_block(const struct cli_inlet *inlet, char *buf, size_t wanted, size_t *ret_n)
+{
+    *ret_n = 0;
+    while (*ret_n < wanted) {
+        ssize_t got;
+        int r = await_input(inlet);
+
+        if (r < 0)
+            return r;
+        got = read(inlet->source->fd, buf + *ret_n, wanted - *ret_n);
+        if (got < 0 && errno != EINTR && errno != EAGAIN)
+            return -errno;
+        if (got == 0)
+            return 0;
+        *ret_n += got > 0 ? (size_t)got : 0;
+    }
+    return 0;
+}
+
+static int keep_digest(struct cli_blocks *blocks, const void *buf, size_t n)
+{
+    size_t cap = blocks->cap ? 2 * blocks->cap : 256;
+
+    if (blocks->n == blocks->cap) {
+        void *grown = reallocarray(blocks->digests, cap, sizeof(*blocks->digests));
+
+        if (!grown)
+            return -ENOMEM;
+        blocks->digests = grown;
+        blocks->cap = cap;
+    }
+    digest_of(buf, n, &blocks->digests[blocks->n++]);
+    return 0;
+}
+
+int cli_inlet_read(struct cli_inlet *inlet, void *buf, size_t wanted, size_t *ret_n,
+                   struct cli_result *ret)
+{
+    int r = read_block(inlet, buf, wanted, ret_n);
+
+    if (r == -ECANCELED)
+        return cli_fail(ret, -r, "stopped");
+    if (r < 0)
+        return cli_fail(ret, -r, "cannot read standard input: %s", strerror(-r));
+    if (*ret_n > 0)
+        r = keep_digest(&inlet->blocks, buf, *ret_n);
+    if (r < 0)
+        return cli_fail(ret, -r, "no memory for digests");
+    inlet->n_bytes += *ret_n;
+    return 0;
+}

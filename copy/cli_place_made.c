@@ -1,0 +1,150 @@
+/*
+ * What becomes of a destination: its size, its name, its end.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "copy/base/cleanup.h"
+#include "copy/base/io.h"
+#include "copy/cli_name.h"
+#include "copy/cli_place.h"
+
+#define MODE_BITS 0777
+
+static int open_parent(const struct place *place)
+{
+    char parent[PATH_MAX];
+
+    cli_name_parent(place->path, parent);
+    return open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int place_sync_parent(const struct place *place, struct cli_result *ret)
+{
+    OWNED(fd) int parent = open_parent(place);
+    int r = parent < 0 ? -errno : io_sync(parent);
+
+    /* A directory that may be written but not read cannot be flushed. */
+    if (r == 0 || r == -EACCES)
+        return 0;
+    return cli_fail(ret, -r, "cannot flush the directory of %.100s: %s", place->name, strerror(-r));
+}
+
+/* An old file is emptied first: then it reads zero, and its space is its own. */
+static int set_file_size(struct place *place, uint64_t size_bytes, struct cli_result *ret)
+{
+    if (size_bytes > INT64_MAX)
+        return cli_fail(ret, EFBIG, "%.100s cannot be so large", place->name);
+    place->emptied = place->st.st_size > 0 && ftruncate(place->fd, 0) == 0;
+    if ((place->st.st_size > 0 && !place->emptied) || ftruncate(place->fd, (off_t)size_bytes) < 0)
+        return cli_fail(ret, errno, "cannot give %.100s its size: %s", place->name,
+                        strerror(errno));
+    place->zero = true;
+    return 0;
+}
+
+int place_set_size(struct place *place, uint64_t size_bytes, struct cli_result *ret)
+{
+    char wanted[CLI_SIZE_BYTES], there[CLI_SIZE_BYTES];
+    int r;
+
+    if (place->kind == PLACE_FILE)
+        return set_file_size(place, size_bytes, ret);
+    if (place->size_bytes < size_bytes)
+        return cli_refuse(ret, ENOSPC, "%.100s is too small: it has %s, and %s are needed",
+                          place->name, cli_size_text(place->size_bytes, there),
+                          cli_size_text(size_bytes, wanted));
+    if (place->size_bytes > size_bytes && !cli_name_is_null(place->name))
+        cli_say("%.100s is larger than the source: beyond %s it stays as it is", place->name,
+                cli_size_text(size_bytes, wanted));
+    r = endpoint_resize(place->ep, size_bytes);
+    if (r < 0 && place->size_bytes != size_bytes)
+        return cli_fail(ret, -r, "cannot use a part of %.100s: %s", place->name, strerror(-r));
+    return 0;
+}
+
+int place_grow(struct place *place, uint64_t size_bytes, struct cli_result *ret)
+{
+    char size[CLI_SIZE_BYTES];
+
+    if (place->kind == PLACE_FILE && ftruncate(place->fd, (off_t)size_bytes) < 0)
+        return cli_fail(ret, errno, "cannot make %.100s larger: %s", place->name, strerror(errno));
+    if (place->kind != PLACE_FILE && place->size_bytes < size_bytes)
+        return cli_fail(ret, ENOSPC, "%.100s is too small: it has %s, and more has come",
+                        place->name, cli_size_text(place->size_bytes, size));
+    return 0;
+}
+
+void place_identify(const struct place *place, char *out, size_t cap)
+{
+    struct io_identity id = {0};
+    char real[PATH_MAX];
+
+    if (place->kind == PLACE_FILE && io_identify(place->fd, &id) == 0)
+        snprintf(out, cap, "file %" PRIu64 " %" PRIu64, id.ino, id.btime_ns);
+    else if (place->path && realpath(place->path, real))
+        snprintf(out, cap, "device %s", real);
+    else
+        snprintf(out, cap, "%s", place->name);
+}
+
+/* A read-only source makes a read-only copy. */
+static int set_mode(const struct place *place, const struct place *source)
+{
+    mode_t missing = S_ISREG(source->st.st_mode) ? 0600 & ~source->st.st_mode : 0;
+    struct stat st;
+
+    if (!missing)
+        return 0;
+    if (fstat(place->fd, &st) < 0 || fchmod(place->fd, st.st_mode & MODE_BITS & ~missing) < 0)
+        return -errno;
+    return 0;
+}
+
+int place_complete(struct place *place, const struct place *source, struct cli_result *ret)
+{
+    char handle[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+    int r;
+
+    if (!place->made)
+        return 0;
+    snprintf(handle, sizeof(handle), "/proc/self/fd/%d", place->fd);
+    if (place->nameless && linkat(AT_FDCWD, handle, AT_FDCWD, place->path, AT_SYMLINK_FOLLOW) < 0)
+        return cli_fail(ret, errno, "the copy is whole, but cannot be named %.100s: %s",
+                        place->name, strerror(errno));
+    place->nameless = false;
+    r = set_mode(place, source);
+    if (r == 0)
+        r = io_sync(place->fd);
+    if (r < 0)
+        return cli_fail(ret, -r, "cannot complete %.100s: %s", place->name, strerror(-r));
+    if (place_sync_parent(place, ret) < 0)
+        return -ret->err.code;
+    place->made = false;
+    return 0;
+}
+
+/* Its name may be another's by now. */
+bool place_discard(struct place *place)
+{
+    struct stat now, ours;
+    bool made = place->made;
+
+    if (made && !place->nameless && fstat(place->fd, &ours) == 0 && lstat(place->path, &now) == 0 &&
+        now.st_dev == ours.st_dev && now.st_ino == ours.st_ino)
+        unlink(place->path);
+    place->made = false;
+    return made;
+}
+
+int place_close(struct place *place)
+{
+    int r = endpoint_close(place->ep);
+
+    if (place->owns_fd && close(place->fd) < 0 && r == 0)
+        r = -errno;
+    *place = PLACE_NONE;
+    return r;
+}

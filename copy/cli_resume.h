@@ -1,0 +1,33 @@
+/*
+ * A copy under way, and its map, from which a later run goes on.
+ *
+ * A map keeps what is settled, and its destination is accepted again as it is. For more certainty
+ * than a name some of what counts as settled is compared first: a disk that has got another's name
+ * fails there.
+ */
+#pragma once
+
+#include "copy/cli_place.h"
+#include "copy/endpoint/queue.h"
+#include "copy/map.h"
+
+struct cli_job {
+    struct cli *cli;
+    struct cli_result *ret;
+    struct place source, destination;
+    struct queue *queue;
+    struct digests *digests;
+    struct map *map;
+    struct map_key key;
+    struct journal_mark mark; /* of an earlier run */
+    bool verify;
+    bool resumed;
+    bool map_failed; /* that was said once */
+};
+
+/* Open or make the map that the options name. 0 or a negative errno, in words in copy->ret. */
+int cli_map_open(struct cli_job *copy);
+/* Does the destination hold what the map says? 0 or a negative errno, in words in copy->ret. */
+int cli_map_check(struct cli_job *copy);
+/* As engine_job has it; arg: a struct cli_copy. */
+void cli_map_checkpoint(void *arg, const struct journal_mark *mark);

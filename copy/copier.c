@@ -1,0 +1,325 @@
+#include "copy/copier.h"
+
+#include <errno.h>
+
+#include "copy/base/crash.h"
+#include "copy/base/io.h"
+#include "copy/zero.h"
+
+#define HOLE_PIECE_BYTES  (UINT64_C(64) << 20)
+#define ZERO_STEP_BYTES   (UINT64_C(4) << 20) /* zeroed between two looks at `stop`, at first */
+#define ZERO_STEP_NS      UINT64_C(5000000)   /* if it takes less they may be further apart */
+#define CLONE_PIECE_BYTES (UINT64_C(1) << 30)
+
+int copier_init(struct copier *copier, const struct engine_job *job, struct slots *slots,
+                uint64_t block_bytes)
+{
+    int r;
+
+    *copier = (struct copier){.job = job, .slots = slots, .block_bytes = block_bytes};
+    journal_begin(&copier->journal, job->size_bytes, block_bytes, &job->start);
+    tally_begin(&copier->tally, job->progress,
+                journal_mark_bytes(&copier->journal.flushed, job->size_bytes, block_bytes));
+    atomic_store(&copier->zero_step_bytes, ZERO_STEP_BYTES);
+    copier->cloning = job->clone && job->destination->ops->clone;
+    r = plan_open(slots, job->source, job->size_bytes, block_bytes, job->stop, &copier->plan);
+    if (r == 0)
+        plan_set_limit(copier->plan, job->size_bytes);
+    return r;
+}
+
+void copier_deinit(struct copier *copier)
+{
+    plan_close(copier->plan);
+    copier->plan = NULL;
+}
+
+void copier_rewind(struct copier *copier)
+{
+    struct digests *digests = copier->job->digests;
+
+    copier->zero_known = false;
+    journal_rewind(&copier->journal);
+    plan_restart(copier->plan);
+    if (digests && digests_verified_bytes(digests) > copier->journal.next_bytes)
+        digests_set_verified(digests, copier->journal.next_bytes);
+}
+
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void settle(struct slot *slot, struct tally_step step)
+{
+    struct copier *copier = slot->work;
+
+    step.fresh = journal_settle(&copier->journal, slot->index);
+    copier->unflushed_bytes += step.copied;
+    tally_settled(&copier->tally, step);
+    slot_release(slot);
+}
+
+/* On a thread. Where zeroes have to be written, a stop shall not wait for all of them. */
+static int zero_part(struct slot *slot)
+{
+    struct copier *copier = slot->work;
+    uint64_t at = slot->piece.start_bytes + slot->at, end = at + slot->n_part;
+
+    while (at < end) {
+        uint64_t step = atomic_load(&copier->zero_step_bytes), began_ns = io_now_ns();
+        uint64_t n = min_of(step, end - at);
+        int r;
+
+        if (atomic_load(copier->job->stop))
+            return -ECANCELED;
+        r = endpoint_zero(copier->job->destination, at, n);
+        if (r < 0)
+            return r;
+        at += n;
+        if (n == step && step < HOLE_PIECE_BYTES && io_now_ns() - began_ns < ZERO_STEP_NS)
+            atomic_store(&copier->zero_step_bytes, 2 * step);
+    }
+    return 0;
+}
+
+static void hole_zeroed(struct slot *slot, int r)
+{
+    struct copier *copier = slot->work;
+    uint64_t n = slot->piece.end_bytes - slot->piece.start_bytes;
+
+    if (r < 0) {
+        slot_fail_for(slot, r, slot->piece.start_bytes, "cannot zero a hole of the destination");
+        return;
+    }
+    if (copier->job->digests)
+        digests_set_zero(copier->job->digests, slot->piece.start_bytes, slot->piece.end_bytes);
+    settle(slot, (struct tally_step){.hole = n});
+}
+
+static void put_rest(struct slot *slot);
+
+static void part_put(struct slot *slot, int r)
+{
+    if (r < 0) {
+        transfer_fail_at(&slot->error, r,
+                         slot->piece.start_bytes + slot->at + slot->task.request.n_done,
+                         "cannot write");
+        slot_fail(slot, r);
+        return;
+    }
+    slot->at += slot->n_part;
+    put_rest(slot);
+}
+
+static void part_zeroed(struct slot *slot, int r)
+{
+    if (r < 0) {
+        transfer_fail_at(&slot->error, r, slot->piece.start_bytes + slot->at, "cannot zero");
+        slot_fail(slot, r);
+        return;
+    }
+    slot->at += slot->n_part;
+    put_rest(slot);
+}
+
+/* A write a run of grains that are not zero. */
+static void put_rest(struct slot *slot)
+{
+    struct copier *copier = slot->work;
+    const struct engine_job *job = copier->job;
+    size_t n = slot_bytes(slot);
+
+    while (slot->at < n) {
+        bool zero = false;
+
+        slot->n_part = n - slot->at;
+        if (!job->never_sparse)
+            slot->n_part = zero_run(slot->buf + slot->at, n - slot->at, &zero);
+        if (!zero) {
+            slot_write(slot, job->destination, slot->n_part, part_put);
+            return;
+        }
+        slot->zero_bytes += slot->n_part;
+        if (!copier->zero_known) {
+            slot_call(slot, zero_part, part_zeroed);
+            return;
+        }
+        slot->at += slot->n_part;
+    }
+    if (job->never_sparse)
+        slot->hole_bytes = 0;
+    settle(slot, (struct tally_step){.hole = slot->hole_bytes,
+                                     .zero = slot->zero_bytes - slot->hole_bytes,
+                                     .copied = n - slot->zero_bytes});
+}
+
+static void block_read(struct slot *slot, int r)
+{
+    struct copier *copier = slot->work;
+    struct digests *digests = copier->job->digests;
+
+    if (r < 0) {
+        slot_fail(slot, r);
+        return;
+    }
+    if (digests) {
+        digest_of(slot->buf, slot_bytes(slot), &slot->expected);
+        r = digests_set(digests, slot->piece.start_bytes, &slot->expected);
+    }
+    if (r < 0) {
+        slot_fail_for(slot, r, ENGINE_NO_PLACE, "no memory for digests");
+        return;
+    }
+    slot->at = 0;
+    put_rest(slot);
+}
+
+/* false: the slot has failed. */
+static bool take(struct slot *slot, uint64_t until_bytes)
+{
+    struct copier *copier = slot->work;
+    int r;
+
+    CRASH_POINT("worker-copy-chunk");
+    journal_take(&copier->journal, slot->index, until_bytes);
+    slot->piece = copier->journal.lanes[slot->index].piece;
+    r = endpoint_check_claim(copier->job->source);
+    if (r < 0)
+        slot_fail_for(slot, r, slot->piece.start_bytes, "the source was opened for writing");
+    return r == 0;
+}
+
+/* Returns false where nothing was begun. */
+static bool begin_data(struct slot *slot, const struct plan_item *item)
+{
+    struct copier *copier = slot->work;
+    uint64_t end = min_of(item->end_bytes, item->start_bytes + copier->block_bytes);
+    size_t data_bytes;
+
+    plan_grains_of(item, &slot->data[0]);
+    data_bytes = plan_data_bytes(&slot->data[0], (size_t)(end - item->start_bytes));
+    if (!slots_may_read(copier->slots, &copier->throttle, copier->job->speed_bytes_per_s,
+                        data_bytes))
+        return false;
+    if (take(slot, end))
+        slot_fetch(slot, copier->job->source, &slot->data[0], block_read);
+    return true;
+}
+
+static bool begin_hole(struct slot *slot, const struct plan_item *item)
+{
+    if (take(slot, min_of(item->end_bytes, item->start_bytes + HOLE_PIECE_BYTES))) {
+        slot->n_part = slot_bytes(slot);
+        slot_call(slot, zero_part, hole_zeroed);
+    }
+    return true;
+}
+
+/* Zeroes onto zeroes: it is done. */
+static void pass_hole(struct copier *copier, const struct plan_item *item)
+{
+    uint64_t fresh = journal_pass(&copier->journal, item->end_bytes);
+
+    if (copier->job->digests)
+        digests_set_zero(copier->job->digests, item->start_bytes, item->end_bytes);
+    tally_settled(&copier->tally, (struct tally_step){.fresh = fresh, .hole = fresh});
+}
+
+/* On a thread. */
+static int clone_piece(struct slot *slot)
+{
+    struct copier *copier = slot->work;
+    const struct engine_job *job = copier->job;
+
+    return job->destination->ops->clone(job->destination, job->source, slot->piece.start_bytes,
+                                        slot->piece.end_bytes - slot->piece.start_bytes);
+}
+
+/* What shares its storage with the source needs no reading back. It is cloned in order. */
+static void piece_cloned(struct slot *slot, int r)
+{
+    struct copier *copier = slot->work;
+
+    copier->clone_busy = false;
+    if (r == -EOPNOTSUPP) {
+        copier->cloning = false;
+        journal_give_back(&copier->journal, slot->index);
+        slot_release(slot);
+        return;
+    }
+    if (r < 0) {
+        slot_fail_for(slot, r, slot->piece.start_bytes, "cannot share the source's storage");
+        return;
+    }
+    copier->cloned = true;
+    if (copier->job->digests)
+        digests_set_verified(copier->job->digests, slot->piece.end_bytes);
+    settle(slot, (struct tally_step){.cloned = slot->piece.end_bytes - slot->piece.start_bytes});
+}
+
+static bool begin_clone(struct slot *slot, struct journal_piece next)
+{
+    struct copier *copier = slot->work;
+
+    if (copier->clone_busy)
+        return false;
+    if (take(slot, min_of(next.end_bytes, next.start_bytes + CLONE_PIECE_BYTES))) {
+        copier->clone_busy = true;
+        slot_call(slot, clone_piece, piece_cloned);
+    }
+    return true;
+}
+
+/* Returns 1, 0, or why the source's data cannot be found. */
+static int find_next(struct copier *copier, struct journal_piece next, struct plan_item *ret)
+{
+    int r = plan_at(copier->plan, next.start_bytes, ret);
+
+    if (r == 1)
+        ret->end_bytes = min_of(ret->end_bytes, next.end_bytes);
+    return r;
+}
+
+/* Returns false where nothing was begun: the slot is as it was. */
+static bool begin_piece(struct slot *slot)
+{
+    struct copier *copier = slot->work;
+    struct plan_item item;
+    struct journal_piece next;
+
+    while (journal_next(&copier->journal, &next)) {
+        bool hole;
+        int r;
+
+        if (copier->cloning)
+            return begin_clone(slot, next);
+        r = find_next(copier, next, &item);
+        if (r < 0)
+            slot_fail_for(slot, r, next.start_bytes, "cannot find the data of the source");
+        if (r <= 0)
+            return r < 0;
+        hole = item.kind == PLAN_HOLE && !copier->job->never_sparse;
+        if (hole && copier->zero_known)
+            pass_hole(copier, &item);
+        else if (!journal_is_open(&copier->journal))
+            return false;
+        else
+            return hole ? begin_hole(slot, &item) : begin_data(slot, &item);
+    }
+    return false;
+}
+
+void copier_step(struct copier *copier)
+{
+    while (!slots_are_over(copier->slots)) {
+        struct slot *slot = slots_take(copier->slots, copier);
+
+        if (!slot)
+            return;
+        if (!begin_piece(slot)) {
+            slot_release(slot);
+            return;
+        }
+    }
+}

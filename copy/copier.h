@@ -1,0 +1,35 @@
+/*
+ * Inside the engine: copying blocks, a block in a slot. Who flushes, and when, is not its affair.
+ */
+#pragma once
+
+#include "copy/slots.h"
+#include "copy/tally.h"
+#include "copy/throttle.h"
+
+struct copier {
+    const struct engine_job *job;
+    struct slots *slots;
+    uint64_t block_bytes;
+    struct journal journal;
+    struct plan *plan; /* of the source */
+    struct tally tally;
+    struct throttle throttle;
+    bool zero_known; /* where this copy has not written, the destination reads zero */
+    _Atomic uint64_t zero_step_bytes; /* as fast as zeroing is; the threads that do it */
+    bool cloning; /* nobody has said yet that it does not work; one piece at a time */
+    bool clone_busy;
+    bool cloned;              /* something was */
+    uint64_t unflushed_bytes; /* written since the caller last set it to 0 */
+};
+
+/* 0 or -ENOMEM. */
+int copier_init(struct copier *copier, const struct engine_job *job, struct slots *slots,
+                uint64_t block_bytes);
+void copier_deinit(struct copier *copier);
+
+/* Begin whatever can be begun. */
+void copier_step(struct copier *copier);
+
+/* A flush failed: what it may have lost is copied again. Nothing is in flight. */
+void copier_rewind(struct copier *copier);

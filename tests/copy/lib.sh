@@ -1,0 +1,125 @@
+# shellcheck shell=bash disable=SC2034 # what is not used here is used by the tests
+# The world of a test of ferrycopy: source it first, end with `finish`.
+#
+# A test stands in a folder of its own on a disk, $WORLD, which goes when it ends, with whatever loop devices
+# and mounts it has made there.
+#
+#   volume NAME SIZE [KIND [SEED]]   a file: KIND is sparse (a tenth is data), dense or zeroes (written)
+#   copies ARG...                    ferrycopy; its exit status is then in $STATUS, what it printed in $OUT and $ERR
+#   exits N ARG...                   the same, and N is what $STATUS should be
+#   begins ARG...                    the same in the background, $PID; `ends` waits for it
+#   loop FILE [losetup options]      a loop device over it: its name is in $LOOP. Only root's
+#   proves SENTENCE, eq, like, holds, until_true ...   tests/checks.sh
+#
+# FERRYFS_BUILD is the build directory.
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$HERE/../checks.sh"
+BUILD=${FERRYFS_BUILD:?the build directory}
+FERRYCOPY=$BUILD/copy/ferrycopy
+export LC_ALL=C
+umask 022
+
+skip() {
+    echo "1..0 # SKIP $1"
+    exit 77
+}
+
+die() {
+    echo "Bail out! $1"
+    exit 1
+}
+
+clean_up() {
+    local pid point device
+    for pid in $(jobs -p); do kill -KILL "$pid"; done
+    wait
+    cd /
+    while read -r point; do umount "$point"; done < <(awk -v at="$WORLD/" 'index($5, at) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
+    for device in "${LOOPS[@]}"; do losetup -d "$device"; done
+    rm -rf "$WORLD"
+} 2>/dev/null
+
+LOOPS=()
+WORLD=$(mktemp -d "${TMPDIR:-/var/tmp}/ferrycopy-test.XXXXXX") || exit 1
+trap clean_up EXIT
+trap 'exit 1' TERM INT
+cd "$WORLD" || exit 1
+[[ -x $FERRYCOPY ]] || die "$FERRYCOPY is not built"
+open_tick
+STATUS='' OUT='' ERR='' PID='' LOOP='' FAULT=''
+look_at_sanitizers "$FERRYCOPY"
+
+finish() {
+    end_sentence
+    echo "1..$N_TESTS"
+    exit $((N_FAILED > 0))
+}
+
+# The world
+
+volume() { "$BUILD/tests/fs/fill" "$1" "$(numfmt --from=iec "$2")" "${3:-sparse}" "${4:-1}" || die "no room for $1"; }
+same() { cmp -s "$1" "$2"; }
+allocated() { echo $(($(stat -c '%b * %B' "$1"))); }
+size_of() { stat -c %s "$1"; }
+sum() { sha256sum <"$1" | cut -d' ' -f1; }
+
+# Into a pipe
+feed() { cat "$1"; }
+# $PID has a file open in that folder that has no name
+has_nameless() {
+    local fd
+    for fd in "/proc/$PID/fd/"*; do
+        [[ $(readlink "$fd") != "$1"/*deleted* ]] || return 0
+    done
+    return 1
+}
+
+need_root() { [[ $(id -u) == 0 ]] || skip "only root can make block devices"; }
+loop() {
+    LOOP=$(losetup -f --show "${@:2}" "$1") || skip "no loop devices here"
+    LOOPS+=("$LOOP")
+}
+
+# The command
+
+# In place of the shell, so that its pid is ferrycopy's
+become_ferrycopy() {
+    local preload=$ASAN_LIBRARY$TSAN_LIBRARY
+    [[ -z $FAULT ]] || preload=${preload:+$preload:}$BUILD/tests/faultshim/libfaultshim.so
+    exec env ${preload:+LD_PRELOAD="$preload"} ${FAULT:+FAULTSHIM="$FAULT"} \
+        ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS-}" \
+        "$FERRYCOPY" "$@"
+}
+
+ferrycopy() { (become_ferrycopy "$@"); }
+
+sane() { [[ $1 != *Sanitizer* && $1 != *'runtime error'* && $1 != *Assertion* ]] || wrong "$1"; }
+
+copies() {
+    ferrycopy "$@" >out 2>err </dev/null {TICK}>&-
+    STATUS=$?
+    OUT=$(<out)
+    ERR=$(<err)
+    sane "$ERR"
+}
+
+exits() {
+    copies "${@:2}"
+    [[ $STATUS == "$1" ]] || wrong "exit status $STATUS, not $1, of ferrycopy ${*:2}: $ERR"
+}
+
+begins() {
+    : >out
+    : >err
+    become_ferrycopy "$@" >out 2>err </dev/null {TICK}>&- &
+    PID=$!
+}
+
+ends() {
+    wait "$PID" 2>/dev/null
+    STATUS=$?
+    OUT=$(<out)
+    ERR=$(<err)
+    sane "$ERR"
+}

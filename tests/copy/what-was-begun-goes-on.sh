@@ -1,0 +1,167 @@
+#!/bin/bash
+# --resume: a copy that was ended goes on, to an equal end, and no other copy is taken for it.
+# shellcheck source=tests/copy/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+volume source 24M dense 1
+# The map is no longer the one of the beginning: a checkpoint was made
+has_copied() {
+    [[ -e map ]] || return 1
+    [[ -e first ]] || cp map first
+    ! same map first
+}
+of_last() { sed -n "\$s/.*\"$1\":\\([0-9]*\\).*/\\1/p" out; }
+
+# A copy that was ended after some of it
+half_a_copy() {
+    rm -f map copy first
+    begins --speed=2M --progress=json --resume map "$@" source copy
+    until_true has_copied || wrong "it has not begun: $(<err)"
+    kill -"${SIGNAL-KILL}" "$PID"
+    ends
+}
+
+proves "a copy with a map is made as without, and the map is gone afterwards"
+exits 0 --resume map source copy
+holds same source copy
+fails test -e map
+
+proves "what was killed goes on, and copies only the rest"
+half_a_copy
+eq "$STATUS" 137
+holds test -e copy
+exits 0 --progress=json --resume map source copy
+holds same source copy
+fails test -e map
+eq $(($(of_last skipped_bytes) + $(of_last copied_bytes))) $((24 << 20))
+eq "$(of_last verified_bytes)" $((24 << 20))
+
+proves "so does what was stopped"
+SIGNAL=TERM half_a_copy
+eq "$STATUS" 143
+exits 0 --progress=json --resume map source copy
+holds same source copy
+holds test "$(of_last skipped_bytes)" -gt 0
+
+proves "and with another block size, and without verification"
+half_a_copy
+exits 0 --resume map --block-size=64K --verify=off source copy
+holds same source copy
+half_a_copy --block-size=128K
+exits 0 --resume map --block-size=4M --io=threads source copy
+holds same source copy
+
+proves "an old file that was overwritten goes on without --force"
+rm -f map copy
+volume copy 30M dense 9
+exits 3 --resume map source copy
+like "$ERR" "ferrycopy: copy exists and holds 30.0 MiB; --force overwrites it"
+fails test -e map
+rm -f first
+begins --speed=2M --force --resume map source copy
+until_true has_copied || wrong "it has not begun: $(<err)"
+kill -KILL "$PID"
+ends
+exits 0 --resume map source copy
+holds same source copy
+
+# It is refused with this message, and neither the map nor the copy is changed
+refused() {
+    local before_map before_copy
+    before_map=$(sum map) before_copy=$(sum copy 2>/dev/null)
+    exits 3 --resume map "${@:2}"
+    # shellcheck disable=SC2053 # a pattern
+    [[ $ERR == $1 ]] || wrong "it says \"$ERR\", not \"$1\""
+    eq "$(sum map)" "$before_map"
+    eq "$(sum copy 2>/dev/null)" "$before_copy"
+}
+
+proves "another source is refused: by its size, its time, its contents"
+half_a_copy
+cp -p source original
+truncate -s +1 source
+refused "ferrycopy: map is the map of another source: that had 25165824 bytes, this one has 25165825" source copy
+cp -p original source
+touch -d '2001-01-01' source
+refused "ferrycopy: *map*" source copy
+cp -p original source
+printf x | dd of=source bs=1 conv=notrunc status=none
+touch -r original source
+refused "ferrycopy: *map*" source copy
+cp -p original source
+
+proves "another destination is refused"
+refused "ferrycopy: other is gone; to begin anew remove the map that tells of it" source other
+fails test -e other
+cp copy other
+refused "ferrycopy: *map*destination*" source other
+mv copy away
+refused "ferrycopy: copy is gone; *" source copy
+cp away copy
+refused "ferrycopy: *map*destination*" source copy
+mv away copy
+
+proves "a destination that was changed since is refused, or made right"
+cp copy kept
+printf x | dd of=copy bs=1 conv=notrunc status=none
+refused "ferrycopy: copy does not hold what map says, at byte 0; to begin anew remove the map and use --force" source copy
+cat kept >copy
+truncate -s 1M copy
+refused "ferrycopy: copy has another size than when it was copied to; *" source copy
+cat kept >copy
+printf xxxxxxxx | dd of=copy bs=1 seek=4097 conv=notrunc status=none
+exits 0 --resume map source copy
+holds same source copy
+
+proves "a map that is none, or is damaged, is refused and left alone"
+half_a_copy
+for damage in 'echo hello' 'head -c 100000 /dev/urandom' 'true'; do
+    cp map good
+    $damage >map
+    refused "ferrycopy: *map*" source copy
+    cp good map
+done
+rm map
+mkdir map
+copies --resume map source copy
+fails test "$STATUS" == 0
+rmdir map
+
+proves "a second copy with the same map is kept out"
+rm -f copy
+begins --speed=4K --resume map source copy
+has_map() { [[ -e map && -e copy && $(size_of copy) == $((24 << 20)) ]]; }
+until_true has_map || wrong "it has not begun: $(<err)"
+copies --resume map source copy
+eq "$STATUS" 3
+kill -TERM "$PID"
+ends
+
+proves "a map that cannot be made is a failure, and leaves no destination"
+rm -f map copy
+exits 1 --resume no/folder/map source copy
+like "$ERR" "ferrycopy: *no/folder/map*"
+fails test -e copy
+
+if [[ $(id -u) == 0 ]]; then
+    proves "a copy to a device goes on too, but not on another disk that has got its name"
+    volume disk 32M dense 7
+    volume disk2 32M dense 8
+    loop disk
+    ln -s "$LOOP" device
+    rm -f map first
+    begins --speed=2M --force --resume map source "$LOOP"
+    until_true has_copied || wrong "it has not begun: $(<err)"
+    kill -KILL "$PID"
+    ends
+    losetup -d "$LOOP"
+    losetup "$LOOP" disk2 || wrong "$LOOP is in use again"
+    exits 3 --resume map source "$LOOP"
+    like "$ERR" "ferrycopy: $LOOP does not hold what map says, at byte *"
+    losetup -d "$LOOP"
+    losetup "$LOOP" disk || wrong "$LOOP is in use again"
+    exits 0 --resume map source device
+    holds cmp -n $((24 << 20)) source "$LOOP"
+    fails test -e map
+fi
+finish
