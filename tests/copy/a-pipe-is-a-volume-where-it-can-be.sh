@@ -138,7 +138,6 @@ PID=$!
 exec {HELD}<>held
 until_true has_nameless "$WORLD" || wrong "it has not begun"
 kill -TERM "$PID"
-has_ended() { [[ ! -e /proc/$PID || $(<"/proc/$PID/stat") == *') Z '* ]]; }
 until_true has_ended || wrong "it waits for the pipe"
 echo >&"$HELD"
 ends

@@ -83,11 +83,14 @@ loop() {
 
 # The command
 
+# What a signal does, whatever whoever started the test has it ignore (nohup, a background job)
+SIGNALS=--default-signal=INT,TERM,HUP,USR1,PIPE
+
 # In place of the shell, so that its pid is ferrycopy's
 become_ferrycopy() {
     local preload=$ASAN_LIBRARY$TSAN_LIBRARY
     [[ -z $FAULT ]] || preload=${preload:+$preload:}$BUILD/tests/faultshim/libfaultshim.so
-    exec env ${preload:+LD_PRELOAD="$preload"} ${FAULT:+FAULTSHIM="$FAULT"} \
+    exec env "$SIGNALS" ${preload:+LD_PRELOAD="$preload"} ${FAULT:+FAULTSHIM="$FAULT"} \
         ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS-}" \
         "$FERRYCOPY" "$@"
 }
@@ -116,7 +119,16 @@ begins() {
     PID=$!
 }
 
+has_ended() { [[ ! -e /proc/$PID || $(<"/proc/$PID/stat") == *') Z '* ]]; } 2>/dev/null
+
+# Nothing here takes that long: what hangs fails its test and no other
 ends() {
+    local deadline=$((SECONDS + 60 * SLOW))
+    until has_ended || ((SECONDS > deadline)); do tick; done
+    has_ended || {
+        wrong "it does not end: $(<err)"
+        kill -KILL "$PID"
+    }
     wait "$PID" 2>/dev/null
     STATUS=$?
     OUT=$(<out)

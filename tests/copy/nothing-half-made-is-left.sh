@@ -37,9 +37,7 @@ eq "$STATUS" 137
 eq "$(ls -A folder)" ''
 
 proves "a signal that was ignored at the start stays so"
-trap '' INT
-begins "$slow" source folder/new
-trap 'exit 1' INT
+SIGNALS=--ignore-signal=INT begins "$slow" source folder/new
 until_true has_begun || wrong "it has not begun: $(<err)"
 kill -INT "$PID"
 kill -USR1 "$PID"
