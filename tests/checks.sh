@@ -7,6 +7,8 @@
 #   until_true CMD...                       waits for it (false after a deadline)
 
 N_TESTS=0 N_FAILED=0 SENTENCE='' SENTENCE_OK=1
+# What is said of a failure goes where the log of a run keeps it, also out of a block whose errors go nowhere
+exec {SAYS}>&2
 
 # Of a program under test: SLOW says how much slower than a plain build this one is
 look_at_sanitizers() {
@@ -38,7 +40,7 @@ proves() {
 wrong() {
     local frame=0
     while [[ ${BASH_SOURCE[frame + 1]} == */@(lib|checks|places).sh ]]; do frame=$((frame + 1)); done
-    printf '%s\n' "line ${BASH_LINENO[frame]}: $*" | sed 's/^/# /'
+    printf '%s\n' "line ${BASH_LINENO[frame]}: $*" | sed 's/^/# /' >&"$SAYS"
     SENTENCE_OK=0
 }
 

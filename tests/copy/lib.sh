@@ -100,7 +100,7 @@ ferrycopy() { (become_ferrycopy "$@"); }
 sane() { [[ $1 != *Sanitizer* && $1 != *'runtime error'* && $1 != *Assertion* ]] || wrong "$1"; }
 
 copies() {
-    ferrycopy "$@" >out 2>err </dev/null {TICK}>&-
+    ferrycopy "$@" >out 2>err </dev/null {TICK}>&- {SAYS}>&-
     STATUS=$?
     OUT=$(<out)
     ERR=$(<err)
@@ -115,7 +115,7 @@ exits() {
 begins() {
     : >out
     : >err
-    become_ferrycopy "$@" >out 2>err </dev/null {TICK}>&- &
+    become_ferrycopy "$@" >out 2>err </dev/null {TICK}>&- {SAYS}>&- &
     PID=$!
 }
 

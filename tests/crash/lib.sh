@@ -44,7 +44,7 @@ every() { if (($2 == 1)); then echo "every $1"; else echo "every ${2}th $1"; fi;
 run() {
     local action=$1 volume=$2 killer=''
     if [[ $FAULT == *killtree* ]]; then
-        ctl killer FERRYFS_OF_TEST &
+        "${CTL[@]}" killer FERRYFS_OF_TEST &
         killer=$!
     fi
     [[ -z $FAULT ]] || ctl arm
@@ -56,12 +56,17 @@ run() {
         timeout 60 cat "$MNT/$volume/migrate/wait" >/dev/null
         until_true at_rest || wrong "it neither ends nor rests: $(cat "$MNT/.control/jobs" "$MNT/.control/hidden")"
         ctl disarm # what a look at the result costs does not count
+        # Whom it shall kill may still answer, and what is born too early is killed with them
+        if [[ -n $killer ]]; then
+            ctl hit 0 || kill "$killer"
+            wait "$killer"
+            ! ctl hit 0 || until_true gone
+        fi
         if gone; then
             wait "$DAEMON"
             DAEMON=''
             until_true no_family || kill_family
         fi
-        [[ -z $killer ]] || { kill "$killer"; wait "$killer"; }
     } 2>/dev/null
     [[ -z $DAEMON ]]
 }

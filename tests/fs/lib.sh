@@ -39,10 +39,21 @@ abort_mount() {
     mkdir -p "$connections" && mount -t fusectl none "$connections" && echo 1 >"$connections/$device/abort"
 } 2>/dev/null
 
+# Where each thread of a process is, for a daemon that hangs
+stacks_of() {
+    local task
+    for task in "/proc/$1/task/"*; do
+        sed "s:^:# ${task##*/} $(<"$task/comm")\: :" "$task/stack"
+        sed "s:^:# ${task##*/} syscall\: :" "$task/syscall"
+    done
+    command -v gdb >/dev/null && timeout 20 gdb -p "$1" -batch -ex 'thread apply all backtrace' | sed 's/^/# /'
+} >&"$SAYS" 2>&1
+
 die() {
     echo "Bail out! $1"
+    [[ -z ${DAEMON-} ]] || gone || stacks_of "$DAEMON"
     [[ -z ${MNT-} ]] || abort_mount
-    [[ -e ${LOG-} ]] && sed 's/^/# log: /' "$LOG" | tail -n 40
+    [[ -e ${LOG-} ]] && sed 's/^/# log: /' "$LOG" | tail -n 40 >&"$SAYS"
     trap - EXIT
     exit 1
 }
@@ -122,7 +133,7 @@ begin_ferryfs() {
         FERRYFS_WORKER="$BUILD/copy/copy-worker" \
         ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=1:${ASAN_OPTIONS-}" \
         UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS-}" \
-        "$FERRYFS" "${HOST_ARGS[@]}" --state "$STATE" -f "$@" "$MNT" </dev/null >>"$LOG" 2>&1 {TICK}>&- &
+        "$FERRYFS" "${HOST_ARGS[@]}" --state "$STATE" -f "$@" "$MNT" </dev/null >>"$LOG" 2>&1 {TICK}>&- {SAYS}>&- &
     DAEMON=$!
 }
 
@@ -184,7 +195,8 @@ kill_ferryfs() {
 # Faults
 
 SHARED=$WORLD/shared FAULT='' CRASH=''
-ctl() { "$BUILD/tests/faultshim/faultctl" "$SHARED" "$@"; }
+CTL=("$BUILD/tests/faultshim/faultctl" "$SHARED")
+ctl() { "${CTL[@]}" "$@"; }
 no_fault() { FAULT=''; }
 fault() {
     rm -f "$SHARED"
@@ -244,7 +256,7 @@ check_world() {
 
 sanitizers_are_content() {
     local report='AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed'
-    ! grep -E -A 30 "$report" "$LOG" | sed 's/^/# log: /' | head -n 60 | grep .
+    ! grep -E -A 30 "$report" "$LOG" | sed 's/^/# log: /' | head -n 60 | grep . >&"$SAYS"
 }
 
 finish() {
@@ -261,7 +273,7 @@ finish() {
     holds sanitizers_are_content
     end_sentence
     echo "1..$N_TESTS"
-    ((N_FAILED == 0)) || tail -n 40 "$LOG" | sed 's/^/# log: /'
+    ((N_FAILED == 0)) || tail -n 40 "$LOG" | sed 's/^/# log: /' >&"$SAYS"
     trap - EXIT
     exit $((N_FAILED > 0))
 }
