@@ -1,7 +1,6 @@
 #include "copy/endpoint/nbd_connection.h"
 
 #include <errno.h>
-#include <libnbd.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -13,6 +12,7 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/io.h"
 #include "copy/endpoint/nbd_handle.h"
+#include "copy/endpoint/nbd_library.h"
 
 #define PATIENCE_S 30
 #define GOODBYE_MS 200
@@ -96,9 +96,9 @@ static void note_error(struct connection *connection, int code, const char *why)
 
 static void note_libnbd_error(struct connection *connection)
 {
-    const char *why = nbd_get_error();
+    const char *why = libnbd.get_error();
 
-    note_error(connection, nbd_get_errno() > 0 ? nbd_get_errno() : ECONNABORTED,
+    note_error(connection, libnbd.get_errno() > 0 ? libnbd.get_errno() : ECONNABORTED,
                why ? why : "the server has hung up");
 }
 
@@ -204,7 +204,7 @@ static void lose(struct connection *connection)
     bool was_ready = connection_state(connection) == CONNECTION_READY;
 
     set_state(connection, was_ready ? CONNECTION_LOST : CONNECTION_REFUSED);
-    nbd_close(connection->handle);
+    libnbd.close(connection->handle);
     fail_all(connection, &connection->answered);
     fail_all(connection, &connection->sent);
     fail_all(connection, &connection->waiting);
@@ -232,7 +232,7 @@ static void say_goodbye(struct connection *connection)
     uint64_t until_ns = io_now_ns() + GOODBYE_MS * NS_PER_MS;
     uint64_t now_ns;
 
-    if (handle_is_gone(connection->handle) || nbd_aio_disconnect(connection->handle, 0) < 0)
+    if (handle_is_gone(connection->handle) || libnbd.aio_disconnect(connection->handle, 0) < 0)
         return;
     while (!handle_is_gone(connection->handle) && (now_ns = io_now_ns()) < until_ns) {
         if (handle_wait(connection->handle, connection->event_fd,
@@ -257,7 +257,7 @@ static int turn(struct connection *connection)
     int r = 0;
 
     if (connection_state(connection) == CONNECTION_BEGUN &&
-        nbd_aio_is_ready(connection->handle) > 0)
+        libnbd.aio_is_ready(connection->handle) > 0)
         r = begin_service(connection);
     if (r < 0)
         return r;
@@ -326,10 +326,10 @@ int connection_open(const char *uri, const struct nbd_facts *like, struct connec
     pthread_cond_init(&connection->changed, &attr);
     pthread_condattr_destroy(&attr);
     connection->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    connection->handle = nbd_create();
+    connection->handle = libnbd.create();
     r = connection->event_fd < 0 ? -errno : start_thread(connection);
     if (r < 0) {
-        nbd_close(connection->handle);
+        libnbd.close(connection->handle);
         free_connection(connection);
         return r;
     }

@@ -1,7 +1,8 @@
 #include "copy/endpoint/nbd_facts.h"
 
 #include <errno.h>
-#include <libnbd.h>
+
+#include "copy/endpoint/nbd_library.h"
 
 /* What every server takes, and the largest minimum that it may ask for. Source: the NBD protocol,
  * doc/proto.md, "Block size constraints". */
@@ -10,14 +11,14 @@
 
 static uint64_t block_size(struct nbd_handle *handle, int which, uint64_t preset)
 {
-    int64_t said = nbd_get_block_size(handle, which);
+    int64_t said = libnbd.get_block_size(handle, which);
 
     return said > 0 ? (uint64_t)said : preset;
 }
 
 int facts_ask(struct nbd_handle *handle, struct nbd_facts *ret)
 {
-    int64_t size_bytes = nbd_get_size(handle);
+    int64_t size_bytes = libnbd.get_size(handle);
     uint64_t unit = block_size(handle, LIBNBD_SIZE_MINIMUM, 1);
     uint64_t max = block_size(handle, LIBNBD_SIZE_MAXIMUM, MAX_BYTES);
 
@@ -28,12 +29,12 @@ int facts_ask(struct nbd_handle *handle, struct nbd_facts *ret)
         .size_bytes = (uint64_t)size_bytes,
         .unit_bytes = unit,
         .max_bytes = max - max % unit,
-        .read_only = nbd_is_read_only(handle) > 0,
-        .can_flush = nbd_can_flush(handle) > 0,
-        .can_write_through = nbd_can_fua(handle) > 0,
-        .can_zero = nbd_can_zero(handle) > 0,
-        .can_tell_extents = nbd_can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0,
-        .can_share = nbd_can_multi_conn(handle) > 0,
+        .read_only = libnbd.is_read_only(handle) > 0,
+        .can_flush = libnbd.can_flush(handle) > 0,
+        .can_write_through = libnbd.can_fua(handle) > 0,
+        .can_zero = libnbd.can_zero(handle) > 0,
+        .can_tell_extents = libnbd.can_meta_context(handle, LIBNBD_CONTEXT_BASE_ALLOCATION) > 0,
+        .can_share = libnbd.can_multi_conn(handle) > 0,
     };
     return 0;
 }

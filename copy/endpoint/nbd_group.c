@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copy/endpoint/nbd_library.h"
+
 int group_set_size(struct nbd_group *group, unsigned n)
 {
     int r = 0;
@@ -29,6 +31,9 @@ int group_init(struct nbd_group *group, const char *uri, bool is_strict, struct 
     group->uri = strdup(uri);
     if (!group->uri)
         return err_set(e, ENOMEM, "no memory");
+    r = nbd_library_load(&why);
+    if (r < 0)
+        return err_set(e, -r, "cannot open %s: %s", uri, why.text);
     r = connection_open(group->uri, NULL, &group->connections[0]);
     if (r < 0)
         return err_set(e, -r, "cannot connect to %s: %s", uri, strerror(-r));

@@ -1,6 +1,6 @@
 /*
  * libnbd's handle, driven without ever blocking but in handle_wait. One thread a handle. What went
- * wrong, libnbd's nbd_get_error has in words.
+ * wrong, nbd_get_error has in words.
  */
 #pragma once
 

@@ -6,11 +6,11 @@
 #include "copy/endpoint/nbd_job.h"
 
 #include <errno.h>
-#include <libnbd.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/cleanup.h"
+#include "copy/endpoint/nbd_library.h"
 
 #define ZERO_MAX_BYTES (UINT64_C(1) << 30) /* of one command, which has 32 bits for it */
 
@@ -86,8 +86,8 @@ static int64_t send_transfer(struct nbd_job *job, uint64_t n, uint32_t flags,
     uint64_t done = job->at - job->start;
 
     if (job->reading)
-        return nbd_aio_pread(handle, to + done, (size_t)n, job->at, answered, 0);
-    return nbd_aio_pwrite(handle, from + done, (size_t)n, job->at, answered, flags);
+        return libnbd.aio_pread(handle, to + done, (size_t)n, job->at, answered, 0);
+    return libnbd.aio_pwrite(handle, from + done, (size_t)n, job->at, answered, flags);
 }
 
 static int64_t send_command(struct nbd_job *job, const struct nbd_facts *facts,
@@ -98,12 +98,12 @@ static int64_t send_command(struct nbd_job *job, const struct nbd_facts *facts,
 
     switch (job->kind) {
     case NBD_JOB_ZERO:
-        return nbd_aio_zero(handle, n, job->at, answered, flags);
+        return libnbd.aio_zero(handle, n, job->at, answered, flags);
     case NBD_JOB_FLUSH:
-        return nbd_aio_flush(handle, answered, 0);
+        return libnbd.aio_flush(handle, answered, 0);
     case NBD_JOB_EXTENTS:
-        return nbd_aio_block_status(handle, n, job->at,
-                                    (nbd_extent_callback){take_extents, job, NULL}, answered, 0);
+        return libnbd.aio_block_status(handle, n, job->at,
+                                       (nbd_extent_callback){take_extents, job, NULL}, answered, 0);
     case NBD_JOB_READ:
     case NBD_JOB_WRITE:
         break;
@@ -119,7 +119,7 @@ int job_send(struct nbd_job *job, const struct nbd_facts *facts, struct nbd_hand
 
     job->next = job->at + (left < max || job->kind == NBD_JOB_EXTENTS ? left : max);
     if (send_command(job, facts, handle, (nbd_completion_callback){answered, job, NULL}) < 0)
-        return nbd_get_errno() > 0 ? -nbd_get_errno() : -EIO;
+        return libnbd.get_errno() > 0 ? -libnbd.get_errno() : -EIO;
     return 0;
 }
 

@@ -101,6 +101,18 @@ else
     like "$ERR" "ferrycopy: cannot begin I/O: *; try --io=threads"
 fi
 
+proves "without libnbd a file is copied all the same, and NBD says what is missing"
+# In a mount namespace of its own: what a machine is where it is not installed
+without_libnbd() {
+    local library
+    library=$(ldconfig -p | sed -n 's/.*libnbd\.so\.0 .*=> //p' | head -n 1)
+    unshare --mount --map-root-user sh -c 'mount --bind /dev/null "$1" && shift && exec "$@"' sh "$library" "$@" 2>&1
+}
+eq "$(without_libnbd "$FERRYCOPY" source --force copy)" ''
+holds same source copy
+like "$(without_libnbd "$FERRYCOPY" nbd://localhost/ copy2)" \
+    "ferrycopy: cannot open nbd://localhost/: *libnbd.so.0: *; NBD needs libnbd 1.14 or newer (package libnbd0)"
+
 proves "an abbreviation is taken as long as it is clear"
 exits 0 --forc --verif=off source copy
 finish
