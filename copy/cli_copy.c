@@ -199,17 +199,15 @@ static int copy_volume(struct cli_job *copy)
 }
 
 /* What came out of a pipe is there no more: it is its digests that the copy is held against. */
-static int verify_pipe(struct cli_job *copy, const struct cli_inlet *inlet)
+static int verify_pipe(struct cli_job *copy, struct cli_inlet *inlet)
 {
     struct engine_result result = {.bad_bytes = ENGINE_NO_PLACE};
-    uint64_t block_bytes = copy->cli->options->block_bytes;
     struct engine_job job;
-    int r = digests_open(inlet->n_bytes, (size_t)block_bytes, &copy->digests);
+    int r = cli_inlet_conclude(inlet, copy->ret);
 
-    for (size_t i = 0; r == 0 && i < inlet->blocks.n; i++)
-        r = digests_set(copy->digests, i * block_bytes, &inlet->blocks.digests[i]);
     if (r < 0)
-        return cli_fail(copy->ret, -r, "no memory for digests");
+        return r;
+    copy->digests = take_ptr(inlet->digests);
     job = job_of(copy);
     job.source = job.destination;
     job.size_bytes = inlet->n_bytes;
@@ -225,11 +223,13 @@ static int verify_pipe(struct cli_job *copy, const struct cli_inlet *inlet)
 
 static int copy_from_pipe(struct cli_job *copy)
 {
-    struct cli_inlet inlet = {.cli = copy->cli, .source = &copy->source};
-    int r;
+    struct cli_inlet inlet;
+    int r = cli_inlet_init(&inlet, copy->cli, &copy->source,
+                           (size_t)copy->cli->options->block_bytes, copy->ret);
 
     atomic_store(&copy->cli->phase, CLI_COPYING);
-    r = cli_pipe_in(&inlet, &copy->destination, copy->queue, copy->ret);
+    if (r == 0)
+        r = cli_pipe_in(&inlet, &copy->destination, copy->queue, copy->ret);
     if (r == 0) {
         atomic_store(&copy->cli->size_bytes, inlet.n_bytes);
         if (copy->destination.kind != PLACE_FILE)

@@ -7,9 +7,18 @@
 #include "copy/base/io.h"
 #include "copy/cli_pipe.h"
 
+int cli_inlet_init(struct cli_inlet *inlet, struct cli *cli, const struct place *source,
+                   size_t block_bytes, struct cli_result *ret)
+{
+    *inlet = (struct cli_inlet){.cli = cli, .source = source};
+    if (digests_open(INT64_MAX, block_bytes, &inlet->digests) < 0)
+        return cli_fail(ret, ENOMEM, "no memory for digests");
+    return 0;
+}
+
 void cli_inlet_deinit(struct cli_inlet *inlet)
 {
-    free(inlet->blocks.digests);
+    digests_close(inlet->digests);
     *inlet = (struct cli_inlet){0};
 }
 
@@ -45,20 +54,12 @@ static int read_block(const struct cli_inlet *inlet, char *buf, size_t wanted, s
     return 0;
 }
 
-static int keep_digest(struct cli_blocks *blocks, const void *buf, size_t n)
+static int keep_digest(struct cli_inlet *inlet, const void *buf, size_t n)
 {
-    size_t cap = blocks->cap ? 2 * blocks->cap : 256;
+    struct digest digest;
 
-    if (blocks->n == blocks->cap) {
-        void *grown = reallocarray(blocks->digests, cap, sizeof(*blocks->digests));
-
-        if (!grown)
-            return -ENOMEM;
-        blocks->digests = grown;
-        blocks->cap = cap;
-    }
-    digest_of(buf, n, &blocks->digests[blocks->n++]);
-    return 0;
+    digest_of(buf, n, &digest);
+    return digests_set(inlet->digests, inlet->n_bytes, &digest);
 }
 
 int cli_inlet_read(struct cli_inlet *inlet, void *buf, size_t wanted, size_t *ret_n,
@@ -71,9 +72,16 @@ int cli_inlet_read(struct cli_inlet *inlet, void *buf, size_t wanted, size_t *re
     if (r < 0)
         return cli_fail(ret, -r, "cannot read standard input: %s", strerror(-r));
     if (*ret_n > 0)
-        r = keep_digest(&inlet->blocks, buf, *ret_n);
+        r = keep_digest(inlet, buf, *ret_n);
     if (r < 0)
         return cli_fail(ret, -r, "no memory for digests");
     inlet->n_bytes += *ret_n;
+    return 0;
+}
+
+int cli_inlet_conclude(struct cli_inlet *inlet, struct cli_result *ret)
+{
+    if (digests_set_size(inlet->digests, inlet->n_bytes) < 0)
+        return cli_fail(ret, ENOMEM, "no memory for digests");
     return 0;
 }

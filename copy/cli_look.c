@@ -186,6 +186,7 @@ static int digest_all(struct cli *cli, const struct place *place, struct sequenc
         if (piece.data) {
             digest_of(piece.data, (size_t)piece.n_bytes, &digest);
             r = digests_set(digests, piece.offset, &digest);
+            digests_set_verified(digests, piece.offset); /* that many are not kept */
         }
         if (r < 0)
             break;
@@ -205,24 +206,30 @@ static int digest_volume(struct cli *cli, const struct place *place, struct sequ
     r = digest_all(cli, place, sequence, digests, ret);
     if (r < 0)
         return r;
-    r = digests_total(digests, &cli->stop, &ret->digest);
-    ret->has_digest = r == 0;
-    return r < 0 ? cli_fail(ret, -r, r == -ECANCELED ? "stopped" : "no memory for digests") : 0;
+    digests_total(digests, &ret->digest);
+    ret->has_digest = true;
+    return 0;
 }
 
 static void digest_pipe(struct cli *cli, const struct place *place, struct cli_result *ret)
 {
-    struct cli_inlet inlet = {.cli = cli, .source = place};
+    struct cli_inlet inlet;
     OWNED(mem) char *buf = malloc(ENGINE_BLOCK_BYTES);
     size_t n = ENGINE_BLOCK_BYTES;
-    int r = buf ? 0 : cli_fail(ret, ENOMEM, "no memory for a block");
+    int r = cli_inlet_init(&inlet, cli, place, ENGINE_BLOCK_BYTES, ret);
 
+    if (r == 0 && !buf)
+        r = cli_fail(ret, ENOMEM, "no memory for a block");
     while (r == 0 && n == ENGINE_BLOCK_BYTES) {
         r = cli_inlet_read(&inlet, buf, ENGINE_BLOCK_BYTES, &n, ret);
+        if (r == 0)
+            digests_set_verified(inlet.digests, inlet.n_bytes - n); /* that many are not kept */
         atomic_store(&cli->progress.done_bytes, inlet.n_bytes);
     }
-    /* The same as digests_total: those of the blocks, one after the other. */
-    digest_of(inlet.blocks.digests, inlet.blocks.n * sizeof(struct digest), &ret->digest);
+    if (r == 0)
+        r = cli_inlet_conclude(&inlet, ret);
+    if (r == 0)
+        digests_total(inlet.digests, &ret->digest);
     ret->has_digest = r == 0;
     cli_inlet_deinit(&inlet);
 }

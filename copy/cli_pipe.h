@@ -6,26 +6,27 @@
 #include "copy/cli_place.h"
 #include "copy/endpoint/queue.h"
 
-/* A digest of each block that came out of a pipe, whose number nobody knew before. */
-struct cli_blocks {
-    struct digest *digests;
-    size_t n, cap;
-};
-
 /* What reads one block after the other out of a pipe. */
 struct cli_inlet {
     struct cli *cli;
     const struct place *source;
-    uint64_t n_bytes; /* that came so far */
-    struct cli_blocks blocks;
+    uint64_t n_bytes;        /* that came so far */
+    struct digests *digests; /* of the blocks that came; owned */
 };
 
+/* 0 or a negative errno, in words in ret. */
+int cli_inlet_init(struct cli_inlet *inlet, struct cli *cli, const struct place *source,
+                   size_t block_bytes, struct cli_result *ret);
 void cli_inlet_deinit(struct cli_inlet *inlet);
 
 /* A block of the wanted size into buf, less at the end only. *ret_n: how much it is. 0 or a
  * negative errno, in words in ret. */
 int cli_inlet_read(struct cli_inlet *inlet, void *buf, size_t wanted, size_t *ret_n,
                    struct cli_result *ret);
+
+/* All has come: the digests are those of a volume of that size. 0 or a negative errno, in words in
+ * ret. */
+int cli_inlet_conclude(struct cli_inlet *inlet, struct cli_result *ret);
 
 /*
  * All that comes into a destination: zeroes are left out or zeroed, as ever; it gets its size as

@@ -11,6 +11,16 @@
 #define ZERO_STEP_NS      UINT64_C(5000000)   /* if it takes less they may be further apart */
 #define CLONE_PIECE_BYTES (UINT64_C(1) << 30)
 
+static int open_plan(struct copier *copier, struct endpoint *ep, struct plan **ret)
+{
+    const struct engine_job *job = copier->job;
+    int r = plan_open(copier->slots, ep, job->size_bytes, copier->block_bytes, job->stop, ret);
+
+    if (r == 0)
+        plan_set_limit(*ret, job->size_bytes);
+    return r;
+}
+
 int copier_init(struct copier *copier, const struct engine_job *job, struct slots *slots,
                 uint64_t block_bytes)
 {
@@ -22,27 +32,36 @@ int copier_init(struct copier *copier, const struct engine_job *job, struct slot
                 journal_mark_bytes(&copier->journal.flushed, job->size_bytes, block_bytes));
     atomic_store(&copier->zero_step_bytes, ZERO_STEP_BYTES);
     copier->cloning = job->clone && job->destination->ops->clone;
-    r = plan_open(slots, job->source, job->size_bytes, block_bytes, job->stop, &copier->plan);
-    if (r == 0)
-        plan_set_limit(copier->plan, job->size_bytes);
+    copier->zero_known = job->destination_zero && !job->destination->ops->extent;
+    r = open_plan(copier, job->source, &copier->plan);
+    if (r == 0 && job->destination->ops->extent)
+        r = open_plan(copier, job->destination, &copier->there);
     return r;
 }
 
 void copier_deinit(struct copier *copier)
 {
     plan_close(copier->plan);
-    copier->plan = NULL;
+    plan_close(copier->there);
+    copier->plan = copier->there = NULL;
 }
 
 void copier_rewind(struct copier *copier)
 {
     struct digests *digests = copier->job->digests;
+    uint64_t next_bytes;
 
+    plan_close(copier->there);
+    copier->there = NULL;
     copier->zero_known = false;
     journal_rewind(&copier->journal);
     plan_restart(copier->plan);
-    if (digests && digests_verified_bytes(digests) > copier->journal.next_bytes)
-        digests_set_verified(digests, copier->journal.next_bytes);
+    next_bytes = copier->journal.next_bytes;
+    if (!digests)
+        return;
+    if (digests_verified_bytes(digests) > next_bytes)
+        digests_set_verified(digests, next_bytes);
+    digests_forget_from(digests, next_bytes + (JOURNAL_WINDOW + 1) * copier->block_bytes);
 }
 
 static uint64_t min_of(uint64_t a, uint64_t b)
@@ -141,7 +160,7 @@ static void put_rest(struct slot *slot)
             return;
         }
         slot->zero_bytes += slot->n_part;
-        if (!copier->zero_known) {
+        if (!slot->onto_zero) {
             slot_call(slot, zero_part, part_zeroed);
             return;
         }
@@ -197,6 +216,9 @@ static bool begin_data(struct slot *slot, const struct plan_item *item)
     uint64_t end = min_of(item->end_bytes, item->start_bytes + copier->block_bytes);
     size_t data_bytes;
 
+    if (copier->job->verify_behind && copier->job->digests &&
+        digests_are_many(copier->job->digests))
+        return false;
     plan_grains_of(item, &slot->data[0]);
     data_bytes = plan_data_bytes(&slot->data[0], (size_t)(end - item->start_bytes));
     if (!slots_may_read(copier->slots, &copier->throttle, copier->job->speed_bytes_per_s,
@@ -271,14 +293,22 @@ static bool begin_clone(struct slot *slot, struct journal_piece next)
     return true;
 }
 
-/* Returns 1, 0, or why the source's data cannot be found. */
-static int find_next(struct copier *copier, struct journal_piece next, struct plan_item *ret)
+/* Returns 1, 0: not known yet, or why the data cannot be found. *ret_onto_zero: what is there reads
+ * zero. */
+static int find_next(struct copier *copier, struct journal_piece next, struct plan_item *ret,
+                     bool *ret_onto_zero)
 {
-    int r = plan_at(copier->plan, next.start_bytes, ret);
+    int r = plan_at(copier->plan, next.start_bytes, ret), r_there = 1;
+    struct plan_item there = {.end_bytes = next.end_bytes,
+                              .kind = copier->zero_known ? PLAN_HOLE : PLAN_DATA};
 
-    if (r == 1)
-        ret->end_bytes = min_of(ret->end_bytes, next.end_bytes);
-    return r;
+    if (copier->there)
+        r_there = plan_at(copier->there, next.start_bytes, &there);
+    if (r < 0 || r_there < 0)
+        return r < 0 ? r : r_there;
+    ret->end_bytes = min_of(ret->end_bytes, min_of(there.end_bytes, next.end_bytes));
+    *ret_onto_zero = there.kind == PLAN_HOLE;
+    return r == 1 && r_there == 1;
 }
 
 /* Returns false where nothing was begun: the slot is as it was. */
@@ -294,13 +324,13 @@ static bool begin_piece(struct slot *slot)
 
         if (copier->cloning)
             return begin_clone(slot, next);
-        r = find_next(copier, next, &item);
+        r = find_next(copier, next, &item, &slot->onto_zero);
         if (r < 0)
-            slot_fail_for(slot, r, next.start_bytes, "cannot find the data of the source");
+            slot_fail_for(slot, r, next.start_bytes, "cannot find the data");
         if (r <= 0)
             return r < 0;
         hole = item.kind == PLAN_HOLE && !copier->job->never_sparse;
-        if (hole && copier->zero_known)
+        if (hole && slot->onto_zero)
             pass_hole(copier, &item);
         else if (!journal_is_open(&copier->journal))
             return false;

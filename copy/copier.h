@@ -13,9 +13,12 @@ struct copier {
     uint64_t block_bytes;
     struct journal journal;
     struct plan *plan; /* of the source */
+    /* Of the destination, used above what was handed out, where nobody writes. NULL: what is there
+     * is not told, or not believed any more. */
+    struct plan *there;
     struct tally tally;
     struct throttle throttle;
-    bool zero_known; /* where this copy has not written, the destination reads zero */
+    bool zero_known; /* where nothing is told, and this copy has not written, it reads zero */
     _Atomic uint64_t zero_step_bytes; /* as fast as zeroing is; the threads that do it */
     bool cloning; /* nobody has said yet that it does not work; one piece at a time */
     bool clone_busy;

@@ -1,7 +1,7 @@
 /*
- * A table of two levels: a page of digests is made when the first block in it is found to hold
- * data, and an absent page means zeroes. The last block may be cut short, and then the digest of
- * its zeroes is another one.
+ * Pages of digests, in order; one is made when the first block in it is found to hold data, and
+ * what no page tells of is zeroes. The last block may be cut short, and then the digest of its
+ * zeroes is another one.
  */
 #include "copy/digest.h"
 
@@ -13,18 +13,25 @@
 
 #include "copy/base/cleanup.h"
 
-#define PAGE_DIGESTS 4096u
+#define PAGE_DIGESTS 1024u
+#define PAGES_MANY   1024u
+
+struct page {
+    uint64_t first; /* block; a multiple of PAGE_DIGESTS */
+    struct digest digests[PAGE_DIGESTS];
+};
 
 struct digests {
     uint64_t size_bytes;
     uint64_t n_blocks;
     unsigned block_shift;
     uint64_t verified_bytes;
+    uint64_t n_counted; /* blocks that total knows */
+    XXH3_state_t *total, *concluded;
     struct digest zero;      /* of a whole block of zeroes */
     struct digest last_zero; /* of the last block, if it is zeroes */
-    struct digest *zero_page;
-    size_t n_pages;
-    struct digest *pages[];
+    struct page **pages;
+    size_t n_pages, cap;
 };
 
 void digest_of(const void *bytes, size_t n, struct digest *ret)
@@ -41,36 +48,34 @@ bool digest_same(const struct digest *a, const struct digest *b)
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-static int learn_zeroes(struct digests *digests, uint64_t size_bytes, size_t block_bytes)
+int digests_set_size(struct digests *digests, uint64_t size_bytes)
 {
-    OWNED(mem) void *zeroes = calloc(1, block_bytes);
+    size_t block_bytes = (size_t)1 << digests->block_shift;
     size_t last_bytes = (size_t)(size_bytes % block_bytes);
+    OWNED(mem) void *zeroes = calloc(1, block_bytes);
 
-    digests->zero_page = malloc(PAGE_DIGESTS * sizeof(struct digest));
-    if (!zeroes || !digests->zero_page)
+    if (!zeroes)
         return -ENOMEM;
+    digests->size_bytes = size_bytes;
+    digests->n_blocks = (size_bytes >> digests->block_shift) + (last_bytes > 0);
     digest_of(zeroes, block_bytes, &digests->zero);
     digest_of(zeroes, last_bytes > 0 ? last_bytes : block_bytes, &digests->last_zero);
-    for (size_t i = 0; i < PAGE_DIGESTS; i++)
-        digests->zero_page[i] = digests->zero;
     return 0;
 }
 
 int digests_open(uint64_t size_bytes, size_t block_bytes, struct digests **ret)
 {
-    OWNED(digests) struct digests *digests = NULL;
-    uint64_t n_blocks = size_bytes / block_bytes + (size_bytes % block_bytes != 0);
-    size_t n_pages = (size_t)(n_blocks / PAGE_DIGESTS + 1);
+    OWNED(digests) struct digests *digests = calloc(1, sizeof(*digests));
     int r;
 
-    digests = calloc(1, sizeof(*digests) + n_pages * sizeof(digests->pages[0]));
     if (!digests)
         return -ENOMEM;
-    digests->size_bytes = size_bytes;
-    digests->n_blocks = n_blocks;
-    digests->n_pages = n_pages;
     digests->block_shift = (unsigned)__builtin_ctzl(block_bytes);
-    r = learn_zeroes(digests, size_bytes, block_bytes);
+    digests->total = XXH3_createState();
+    digests->concluded = XXH3_createState();
+    if (!digests->total || !digests->concluded || XXH3_128bits_reset(digests->total) != XXH_OK)
+        return -ENOMEM;
+    r = digests_set_size(digests, size_bytes);
     if (r < 0)
         return r;
     *ret = take_ptr(digests);
@@ -83,7 +88,9 @@ void digests_close(struct digests *digests)
         return;
     for (size_t i = 0; i < digests->n_pages; i++)
         free(digests->pages[i]);
-    free(digests->zero_page);
+    free(digests->pages);
+    XXH3_freeState(digests->total);
+    XXH3_freeState(digests->concluded);
     free(digests);
 }
 
@@ -97,46 +104,84 @@ static const struct digest *zero_of(const struct digests *digests, uint64_t bloc
     return block + 1 == digests->n_blocks ? &digests->last_zero : &digests->zero;
 }
 
-static struct digest *page_of(const struct digests *digests, uint64_t block)
+/* The index of the page that tells of a block, or of the first one behind it. */
+static size_t find_page(const struct digests *digests, uint64_t block)
 {
-    return digests->pages[block / PAGE_DIGESTS];
+    size_t low = 0, high = digests->n_pages;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (digests->pages[middle]->first + PAGE_DIGESTS <= block)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-static struct digest *make_page(struct digests *digests, uint64_t block)
+/* NULL: it is not known to be anything but zeroes. */
+static struct digest *find(const struct digests *digests, uint64_t block)
 {
-    struct digest *made = malloc(PAGE_DIGESTS * sizeof(*made));
-    uint64_t first = block - block % PAGE_DIGESTS;
+    size_t i = find_page(digests, block);
+
+    if (i == digests->n_pages || digests->pages[i]->first > block)
+        return NULL;
+    return &digests->pages[i]->digests[block % PAGE_DIGESTS];
+}
+
+static int make_room(struct digests *digests)
+{
+    size_t cap = digests->cap ? 2 * digests->cap : 16;
+    void *grown;
+
+    if (digests->n_pages < digests->cap)
+        return 0;
+    grown = reallocarray(digests->pages, cap, sizeof(digests->pages[0]));
+    if (!grown)
+        return -ENOMEM;
+    digests->pages = grown;
+    digests->cap = cap;
+    return 0;
+}
+
+static int make_page(struct digests *digests, uint64_t block)
+{
+    size_t i = find_page(digests, block);
+    struct page **at, *made = make_room(digests) < 0 ? NULL : malloc(sizeof(*made));
 
     if (!made)
-        return NULL;
-    memcpy(made, digests->zero_page, PAGE_DIGESTS * sizeof(*made));
-    if (digests->n_blocks - first <= PAGE_DIGESTS)
-        made[digests->n_blocks - 1 - first] = digests->last_zero;
-    digests->pages[block / PAGE_DIGESTS] = made;
-    return made;
+        return -ENOMEM;
+    made->first = block - block % PAGE_DIGESTS;
+    for (size_t k = 0; k < PAGE_DIGESTS; k++)
+        made->digests[k] = *zero_of(digests, made->first + k);
+    at = &digests->pages[i];
+    memmove(at + 1, at, (digests->n_pages++ - i) * sizeof(*at));
+    *at = made;
+    return 0;
 }
 
 int digests_set(struct digests *digests, uint64_t offset, const struct digest *digest)
 {
     uint64_t block = offset >> digests->block_shift;
-    struct digest *page = page_of(digests, block);
+    struct digest *kept = find(digests, block);
 
-    if (!page && digest_same(digest, zero_of(digests, block)))
+    if (!kept && digest_same(digest, zero_of(digests, block)))
         return 0;
-    if (!page)
-        page = make_page(digests, block);
-    if (!page)
+    if (!kept && make_page(digests, block) < 0)
         return -ENOMEM;
-    page[block % PAGE_DIGESTS] = *digest;
+    *find(digests, block) = *digest;
     return 0;
 }
 
-/* The first block of [block, end) in a page that is there; end: none. */
+/* The first block of [block, end) that a page tells of; end: none. */
 static uint64_t skip_absent(const struct digests *digests, uint64_t block, uint64_t end)
 {
-    while (block < end && !page_of(digests, block))
-        block += PAGE_DIGESTS - block % PAGE_DIGESTS;
-    return block < end ? block : end;
+    size_t i = find_page(digests, block);
+
+    if (i == digests->n_pages || digests->pages[i]->first >= end)
+        return end;
+    return digests->pages[i]->first > block ? digests->pages[i]->first : block;
 }
 
 void digests_set_zero(struct digests *digests, uint64_t start, uint64_t end)
@@ -145,27 +190,66 @@ void digests_set_zero(struct digests *digests, uint64_t start, uint64_t end)
 
     for (block = skip_absent(digests, block, last + 1); block <= last;
          block = skip_absent(digests, block + 1, last + 1))
-        page_of(digests, block)[block % PAGE_DIGESTS] = *zero_of(digests, block);
+        *find(digests, block) = *zero_of(digests, block);
 }
 
 void digests_get(const struct digests *digests, uint64_t offset, struct digest *ret)
 {
     uint64_t block = offset >> digests->block_shift;
-    const struct digest *page = page_of(digests, block);
+    const struct digest *kept = find(digests, block);
 
-    *ret = page ? page[block % PAGE_DIGESTS] : *zero_of(digests, block);
+    *ret = kept ? *kept : *zero_of(digests, block);
+}
+
+/* The first block of [block, end) that is not known to be zeroes; end: none. */
+static uint64_t next_data(const struct digests *digests, uint64_t block, uint64_t end)
+{
+    for (block = skip_absent(digests, block, end); block < end;
+         block = skip_absent(digests, block + 1, end)) {
+        if (!digest_same(find(digests, block), zero_of(digests, block)))
+            break;
+    }
+    return block;
 }
 
 uint64_t digests_next_data(const struct digests *digests, uint64_t start, uint64_t end)
 {
-    uint64_t block = start >> digests->block_shift, last = (end - 1) >> digests->block_shift;
+    uint64_t behind = ((end - 1) >> digests->block_shift) + 1;
+    uint64_t block = next_data(digests, start >> digests->block_shift, behind);
 
-    for (block = skip_absent(digests, block, last + 1); block <= last;
-         block = skip_absent(digests, block + 1, last + 1)) {
-        if (!digest_same(&page_of(digests, block)[block % PAGE_DIGESTS], zero_of(digests, block)))
-            return block << digests->block_shift;
+    return block < behind ? block << digests->block_shift : end;
+}
+
+static void count(XXH3_state_t *total, uint64_t number)
+{
+    uint8_t bytes[8];
+
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
+    XXH3_128bits_update(total, bytes, sizeof(bytes));
+}
+
+static void count_blocks(struct digests *digests, uint64_t end)
+{
+    uint64_t block = next_data(digests, digests->n_counted, end);
+
+    for (; block < end; block = next_data(digests, block + 1, end)) {
+        count(digests->total, block << digests->block_shift);
+        XXH3_128bits_update(digests->total, find(digests, block), sizeof(struct digest));
     }
-    return end;
+    if (digests->n_counted < end)
+        digests->n_counted = end;
+}
+
+static void forget(struct digests *digests, uint64_t end)
+{
+    size_t n = find_page(digests, end);
+
+    for (size_t i = 0; i < n; i++)
+        free(digests->pages[i]);
+    digests->n_pages -= n;
+    if (n > 0)
+        memmove(digests->pages, digests->pages + n, digests->n_pages * sizeof(digests->pages[0]));
 }
 
 uint64_t digests_verified_bytes(const struct digests *digests)
@@ -175,34 +259,35 @@ uint64_t digests_verified_bytes(const struct digests *digests)
 
 void digests_set_verified(struct digests *digests, uint64_t below_bytes)
 {
+    uint64_t end = below_bytes == digests->size_bytes ? digests->n_blocks
+                                                      : below_bytes >> digests->block_shift;
+
     digests->verified_bytes = below_bytes;
+    count_blocks(digests, end);
+    forget(digests, end);
 }
 
-int digests_total(const struct digests *digests, const atomic_bool *over, struct digest *ret)
+void digests_forget_from(struct digests *digests, uint64_t offset)
 {
-    XXH3_state_t *state = XXH3_createState();
+    uint64_t block = offset >> digests->block_shift;
+    size_t n = find_page(digests, block + PAGE_DIGESTS - 1);
+
+    while (digests->n_pages > n)
+        free(digests->pages[--digests->n_pages]);
+}
+
+bool digests_are_many(const struct digests *digests)
+{
+    return digests->n_pages >= PAGES_MANY;
+}
+
+void digests_total(struct digests *digests, struct digest *ret)
+{
     XXH128_canonical_t canonical;
-    uint64_t block = 0;
 
-    if (!state || XXH3_128bits_reset(state) != XXH_OK) {
-        XXH3_freeState(state);
-        return -ENOMEM;
-    }
-    while (block < digests->n_blocks && !atomic_load(over)) {
-        const struct digest *page = page_of(digests, block);
-        uint64_t left = digests->n_blocks - block, n = left < PAGE_DIGESTS ? left : PAGE_DIGESTS;
-
-        if (!page && n == left)
-            n--; /* the last block stands alone */
-        XXH3_128bits_update(state, page ? page : digests->zero_page, (size_t)n * sizeof(*page));
-        block += n;
-        if (!page && block + 1 == digests->n_blocks) {
-            XXH3_128bits_update(state, &digests->last_zero, sizeof(digests->last_zero));
-            block++;
-        }
-    }
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
-    XXH3_freeState(state);
+    count_blocks(digests, digests->n_blocks);
+    XXH3_copyState(digests->concluded, digests->total);
+    count(digests->concluded, digests->size_bytes);
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digests->concluded));
     memcpy(ret, &canonical, sizeof(*ret));
-    return block == digests->n_blocks ? 0 : -ECANCELED;
 }

@@ -71,7 +71,7 @@ static int flush(struct request *request)
     int r = destination->ops->flush(destination);
 
     if (r == 0 && copy->verifies)
-        copy->drop_error = endpoint_drop(destination, 0, 0);
+        copy->drop_error = endpoint_drop(destination);
     return r;
 }
 
@@ -122,7 +122,8 @@ static bool may_flush(const struct copy *copy)
 static void keep_checkpoints(struct copy *copy)
 {
     bool due = copy->checkpoint_at_ns != UINT64_MAX && io_now_ns() >= copy->checkpoint_at_ns;
-    bool behind = copy->verifies && copy->copier.unflushed_bytes >= BEHIND_FLUSH_BYTES;
+    bool behind = copy->verifies && (copy->copier.unflushed_bytes >= BEHIND_FLUSH_BYTES ||
+                                     digests_are_many(copy->job->digests));
     struct journal_mark mark;
 
     if (!may_flush(copy) || (!due && !behind))
@@ -180,7 +181,8 @@ static int conduct(struct copy *copy, struct engine_result *ret)
         if (slots_are_over(&copy->slots))
             return slots_tell(&copy->slots, ret);
         if (copy->flush_error == 0) {
-            assert(journal_low(&copy->copier.journal) == copy->job->size_bytes);
+            if (journal_low(&copy->copier.journal) != copy->job->size_bytes)
+                return engine_refuse(ret, -EIO, "not every block was copied");
             r = engine_check_source(copy->job, ret);
             if (r < 0)
                 return r;
@@ -192,25 +194,23 @@ static int conduct(struct copy *copy, struct engine_result *ret)
         copy->rewritten = true;
         copy->flush_error = 0;
         copier_rewind(&copy->copier);
+        if (copy->verifies)
+            verifier_rewind(&copy->verifier, copy->copier.journal.next_bytes);
     }
 }
 
-/*
- * Does the destination read zero from offset to its end? Believed if it shows no data there: an
- * earlier run may have written, from a source that was another one then.
- */
-static int prove_zero(const struct engine_job *job, uint64_t offset, bool *ret_zero)
+/* What was written there lately, the storage tells of once it has it. */
+static int settle_old_data(const struct engine_job *job)
 {
-    bool zero = job->destination_zero;
+    struct endpoint *destination = job->destination;
+    int r;
 
-    while (zero && job->destination->ops->extent && offset < job->size_bytes) {
-        int r = endpoint_extent(job->destination, offset, job->size_bytes, &offset, &zero);
-
-        if (r < 0)
-            return r;
-    }
-    *ret_zero = zero;
-    return 0;
+    if (job->destination_zero || !destination->ops->extent)
+        return 0;
+    r = destination->ops->flush(destination);
+    if (r < 0 && r != -EIO) /* what was lost before shall be written now */
+        return r;
+    return endpoint_drop(destination);
 }
 
 /* A full disk may get room, and the job goes on from what is settled. Nothing is in flight. */
@@ -248,11 +248,10 @@ static int prepare(struct copy *copy, uint64_t block_bytes)
 static int run(struct copy *copy, struct engine_result *ret)
 {
     const struct engine_job *job = copy->job;
-    uint64_t start_bytes = copy->copier.journal.flushed.low_bytes;
-    int r = prove_zero(job, start_bytes, &copy->copier.zero_known);
+    int r = settle_old_data(job);
 
     if (r < 0)
-        return engine_refuse(ret, r, "cannot find the data of the destination");
+        return engine_refuse(ret, r, "cannot flush what the destination held");
     r = conduct(copy, ret);
     save_what_is_settled(copy, r);
     ret->mark = copy->copier.journal.flushed;

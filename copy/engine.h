@@ -33,7 +33,7 @@ struct engine_job {
     /* engine_copy */
     struct journal_mark start; /* what is settled and flushed already */
     uint64_t checkpoint_ns;    /* the least time between two */
-    bool destination_zero; /* what was never written there reads zero; believed where it can be seen
+    bool destination_zero; /* it was made for this, and is all holes; looked at where it can be seen
                             */
     bool never_sparse;     /* zeroes and holes are written as bytes */
     bool clone;            /* share storage where the endpoints can */
@@ -51,7 +51,7 @@ struct engine_job {
 struct engine_result {
     uint64_t bad_bytes;       /* of an error: where, or ENGINE_NO_PLACE */
     struct journal_mark mark; /* of a copy: what is settled and was flushed */
-    struct digest digest;     /* of a verification: all digests in order */
+    struct digest digest;     /* of a verification: digests_total */
     bool cloned;              /* of a copy: some of it shares storage, and has no digest */
     struct err err;           /* in words */
 };
@@ -78,7 +78,7 @@ int engine_copy(const struct engine_job *job, struct engine_result *ret);
 /*
  * Flush the destination, read it back past the page cache, and compare: with job->digests, or with
  * the source (then the digests are set; NULL: not wanted). A block that differs is written again
- * from the source, once.
+ * from the source, once. What was proved, digests_verified_bytes counts: it is not looked at again.
  *
  * Returns 0 with ret->digest, or a negative errno as above; -EILSEQ it differs still.
  */

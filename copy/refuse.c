@@ -33,7 +33,7 @@ int engine_check_source(const struct engine_job *job, struct engine_result *ret)
 
     if (r < 0)
         return engine_refuse(ret, r, "the source was opened for writing");
-    if (job->source->ops->flush && endpoint_is_direct(job->source))
+    if (job->source->ops->flush)
         r = job->source->ops->flush(job->source);
     if (r < 0)
         return engine_refuse(ret, r, "what was written to the source did not all reach its disk");

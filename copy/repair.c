@@ -47,7 +47,7 @@ static int write_again(const struct engine_job *job, struct slot *slot)
     slot->flush_error = r;
     if (r < 0)
         return transfer_fail(&slot->error, r, start, "cannot flush what was written again");
-    r = endpoint_drop(destination, start, n);
+    r = endpoint_drop(destination);
     if (r < 0)
         return transfer_fail(&slot->error, r, start, "cannot drop what was written again");
     return 0;

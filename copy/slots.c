@@ -177,8 +177,10 @@ void slot_release(struct slot *slot)
 
 void slot_fail(struct slot *slot, int r)
 {
-    if (r != -ECANCELED) /* it gave up because of a stop */
-        slots_fail(slot->task.slots, r, &slot->error);
+    bool gave_up = r == -ECANCELED && atomic_load(slot->task.slots->stop);
+
+    if (!gave_up) /* else an endpoint says it, and it was no stop of ours */
+        slots_fail(slot->task.slots, r == -ECANCELED ? -EIO : r, &slot->error);
     slot_release(slot);
 }
 

@@ -46,6 +46,7 @@ struct slot {
     struct plan_grains data[2]; /* of the source, of the destination */
     size_t at;                  /* how far it has come in the piece */
     size_t hole_bytes, zero_bytes;
+    bool onto_zero; /* what is there reads zero */
     struct digest expected;
     struct transfer_error error; /* of what it did last */
     bool rewritten;              /* a repair touched the destination */

@@ -20,8 +20,8 @@ int verifier_init(struct verifier *verifier, const struct engine_job *job, struc
     const struct journal_mark nothing = {0};
     int r;
 
-    *verifier = (struct verifier){
-        .job = job, .slots = slots, .block_bytes = block_bytes, .tally = tally, .behind = behind};
+    *verifier =
+        (struct verifier){.job = job, .slots = slots, .block_bytes = block_bytes, .tally = tally};
     journal_begin(&verifier->journal, job->size_bytes, block_bytes, &nothing);
     r = open_plan(verifier, job->destination, &verifier->plan);
     if (r == 0 && job->compare_source && !behind)
@@ -44,9 +44,20 @@ void verifier_set_limit(struct verifier *verifier, uint64_t limit_bytes)
         plan_set_limit(verifier->source_plan, limit_bytes);
 }
 
+void verifier_rewind(struct verifier *verifier, uint64_t below_bytes)
+{
+    const struct journal_mark mark = {.low_bytes = below_bytes};
+
+    if (journal_low(&verifier->journal) <= below_bytes)
+        return;
+    journal_flushed(&verifier->journal, &mark);
+    journal_rewind(&verifier->journal);
+    plan_restart(verifier->plan);
+}
+
 static void settled(struct verifier *verifier, uint64_t fresh)
 {
-    if (verifier->behind)
+    if (verifier->job->digests)
         digests_set_verified(verifier->job->digests, journal_low(&verifier->journal));
     tally_verified(verifier->tally, fresh);
 }

@@ -21,7 +21,6 @@ struct verifier {
     struct tally *tally;
     struct throttle throttle;
     uint64_t limit_bytes;
-    bool behind; /* a copy: what is proved is noted in the digests for the verification to come */
     unsigned n_busy; /* slots */
     /* A flush tells once what was lost. So a repair's and the copy's are never under way at a time:
      * one would hear of the other's. */
@@ -39,6 +38,10 @@ void verifier_deinit(struct verifier *verifier);
 
 /* Only goes up. */
 void verifier_set_limit(struct verifier *verifier, uint64_t limit_bytes);
+
+/* A flush failed: what was passed above it, as it needed no proof, will be copied again. Nothing is
+ * in flight. */
+void verifier_rewind(struct verifier *verifier, uint64_t below_bytes);
 
 /* Begin whatever can be begun in n_slots_max slots, below the limit. */
 void verifier_step(struct verifier *verifier, unsigned n_slots_max);

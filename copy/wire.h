@@ -81,7 +81,6 @@ struct wire_reply {
     uint32_t flushed;      /* WIRE_FAILED: 1: offset_low_bytes is flushed as for WIRE_CHECKPOINT */
     uint64_t offset_bytes; /* WIRE_FAILED: where; UINT64_MAX: no single place */
     uint64_t offset_low_bytes; /* WIRE_FAILED: below it everything is settled */
-    uint8_t digest[16]; /* WIRE_VERIFIED: XXH3-128 (canonical) over the digests of all blocks in
-                           order */
+    uint8_t digest[16];        /* WIRE_VERIFIED: of the volume (digests_total in copy/digest.h) */
     char text[ERR_TEXT_BYTES];
 };

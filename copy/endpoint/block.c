@@ -15,6 +15,7 @@ struct block {
     struct pair pair;
     uint64_t room_bytes;  /* of the device, at most this much is used */
     uint64_t unit_bytes;  /* a logical block */
+    bool held_still;      /* read-only as long as it is copied */
     bool set_read_only;   /* by us */
     atomic_uint zero_way; /* the first of zero_ways that was not refused */
 };
@@ -94,7 +95,7 @@ static int block_check_claim(struct endpoint *ep)
     struct block *block = block_of(ep);
     int read_only;
 
-    if (!block->set_read_only)
+    if (!block->held_still)
         return 0;
     if (ioctl(block->pair.fd, BLKROGET, &read_only) < 0)
         return -errno;
@@ -113,10 +114,10 @@ static int hold_still(struct block *block, const char *path, struct err *e)
         return read_only
                    ? err_set(e, EROFS, "%s is read-only (blockdev --setrw changes that)", path)
                    : 0;
-    if (read_only)
-        return 0;
-    block->set_read_only = ioctl(block->pair.fd, BLKROSET, &yes) == 0;
-    if (!block->set_read_only && errno != EACCES && errno != EPERM)
+    if (!read_only)
+        block->set_read_only = ioctl(block->pair.fd, BLKROSET, &yes) == 0;
+    block->held_still = read_only || block->set_read_only;
+    if (!block->held_still && errno != EACCES && errno != EPERM)
         return err_set(e, errno, "cannot set %s read-only: %s", path, strerror(errno));
     return 0;
 }
@@ -194,7 +195,6 @@ const struct endpoint_ops block_endpoint = {
     .flush = pair_flush,
     .sync = pair_sync,
     .drop = pair_drop,
-    .is_direct = pair_is_direct,
     .fd = pair_fd,
     .check_claim = block_check_claim,
 };

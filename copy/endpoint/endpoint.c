@@ -113,19 +113,14 @@ int endpoint_set_connections(struct endpoint *ep, unsigned n)
     return ep->ops->set_connections ? ep->ops->set_connections(ep, n) : 0;
 }
 
-int endpoint_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
+int endpoint_drop(struct endpoint *ep)
 {
-    return ep->ops->drop ? ep->ops->drop(ep, offset, n_bytes) : 0;
+    return ep->ops->drop ? ep->ops->drop(ep) : 0;
 }
 
 int endpoint_check_claim(struct endpoint *ep)
 {
     return ep->ops->check_claim ? ep->ops->check_claim(ep) : 0;
-}
-
-bool endpoint_is_direct(const struct endpoint *ep)
-{
-    return !ep->ops->is_direct || ep->ops->is_direct(ep);
 }
 
 int endpoint_check_size(struct endpoint *ep, uint64_t size_bytes)

@@ -84,12 +84,9 @@ struct endpoint_ops {
     int (*flush)(struct endpoint *ep);
     int (*sync)(struct endpoint *ep);
 
-    /* Forget what is cached of it, as far as possible: the next read asks the storage. Only after a
-     * flush. n_bytes 0: to the end. NULL: nothing is cached on our side. */
-    int (*drop)(struct endpoint *ep, uint64_t offset, uint64_t n_bytes);
-
-    /* Reads and writes of whole grains pass the page cache by. NULL: they never meet one. */
-    bool (*is_direct)(const struct endpoint *ep);
+    /* Forget what is cached of it, as far as possible: the next read or question about extents asks
+     * the storage. Only after a flush. NULL: nothing is cached on our side. */
+    int (*drop)(struct endpoint *ep);
 
     /*
      * A descriptor through which the kernel can carry out a transfer (read, or else write) of all n
@@ -147,9 +144,8 @@ int endpoint_extent(struct endpoint *ep, uint64_t offset, uint64_t size_bytes,
 int endpoint_resize(struct endpoint *ep, uint64_t size_bytes); /* -EOPNOTSUPP: it cannot */
 /* n: 1 to ENDPOINT_CONNECTIONS_MAX, else -EINVAL; not asked for, a kind has its preset. */
 int endpoint_set_connections(struct endpoint *ep, unsigned n);
-int endpoint_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes);
+int endpoint_drop(struct endpoint *ep);
 int endpoint_check_claim(struct endpoint *ep);
-bool endpoint_is_direct(const struct endpoint *ep);
 
 /* 0, or -ESTALE where it has another size by now. */
 int endpoint_check_size(struct endpoint *ep, uint64_t size_bytes);

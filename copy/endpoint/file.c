@@ -98,7 +98,8 @@ static uint64_t zero_length(struct endpoint *ep, uint64_t offset, uint64_t n_byt
 
     if (file_size(ep, &size_bytes) < 0 || end < size_bytes)
         return n_bytes;
-    return n_bytes + (ENDPOINT_GRAIN_BYTES - end % ENDPOINT_GRAIN_BYTES) % ENDPOINT_GRAIN_BYTES;
+    end += (ENDPOINT_GRAIN_BYTES - end % ENDPOINT_GRAIN_BYTES) % ENDPOINT_GRAIN_BYTES;
+    return end <= INT64_MAX ? end - offset : n_bytes;
 }
 
 static int file_zero(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
@@ -213,7 +214,6 @@ const struct endpoint_ops file_endpoint = {
     .flush = pair_flush,
     .sync = pair_sync,
     .drop = pair_drop,
-    .is_direct = pair_is_direct,
     .fd = pair_fd,
     .clone = file_clone,
     .check_claim = file_check_claim,

@@ -20,6 +20,7 @@ struct nbd {
     atomic_bool no_zero, no_extents; /* tried in vain */
     pthread_mutex_t lock;            /* guards extents */
     struct nbd_extents *extents;     /* the last answer; NULL: none yet */
+    unsigned n_drops;                /* an answer from before one is not kept */
 };
 
 static struct nbd *nbd_of(struct endpoint *ep)
@@ -164,16 +165,22 @@ static int ask_extents(struct nbd *nbd, uint64_t start, uint64_t end)
     struct nbd_extents *extents = calloc(1, sizeof(*extents)), *before;
     struct nbd_waited ask = {
         .job = {.kind = NBD_JOB_EXTENTS, .offset = start, .n_bytes = end - start}};
+    unsigned n_drops;
     int r;
 
     if (!extents)
         return -ENOMEM;
+    pthread_mutex_lock(&nbd->lock);
+    n_drops = nbd->n_drops;
+    pthread_mutex_unlock(&nbd->lock);
     extents->start_bytes = start;
     ask.job.extents = extents;
     r = group_perform(&nbd->group, &ask);
     if (r == 0 && extents->n == 0)
         r = -EPROTO;
     pthread_mutex_lock(&nbd->lock);
+    if (r == 0 && n_drops != nbd->n_drops)
+        r = -EAGAIN;
     before = r == 0 ? nbd->extents : extents;
     if (r == 0)
         nbd->extents = extents;
@@ -198,13 +205,28 @@ static int nbd_extent(struct endpoint *ep, uint64_t offset, uint64_t *ret_end, b
         return 0;
     start = offset - offset % nbd->group.facts.unit_bytes;
     end = size_bytes - start < EXTENTS_MAX_BYTES ? size_bytes : start + EXTENTS_MAX_BYTES;
-    r = ask_extents(nbd, start, end);
+    do
+        r = ask_extents(nbd, start, end);
+    while (r == -EAGAIN);
     if (r == -ENOTCONN)
         return r;
     if (r == -EOPNOTSUPP || r == -EINVAL)
         atomic_store(&nbd->no_extents, true);
     if (r < 0 || !find_extent(nbd, offset, ret_end, ret_hole))
         *ret_end = end;
+    return 0;
+}
+
+/* What the server told of before a write is not true after it. */
+static int nbd_drop(struct endpoint *ep)
+{
+    struct nbd *nbd = nbd_of(ep);
+
+    pthread_mutex_lock(&nbd->lock);
+    free(nbd->extents);
+    nbd->extents = NULL;
+    nbd->n_drops++;
+    pthread_mutex_unlock(&nbd->lock);
     return 0;
 }
 
@@ -273,6 +295,7 @@ const struct endpoint_ops nbd_endpoint = {
     .zero_unit = nbd_zero_unit,
     .flush = nbd_flush,
     .sync = nbd_flush,
+    .drop = nbd_drop,
     .submit = nbd_submit,
     .set_connections = nbd_set_connections,
 };

@@ -69,12 +69,27 @@ static int take_extents(void *arg, const char *context, uint64_t offset, uint32_
     struct nbd_extents *extents = ((struct nbd_job *)arg)->extents;
 
     (void)error;
+    if (extents->n > 0)
+        return 0; /* it was told already */
     if (strcmp(context, LIBNBD_CONTEXT_BASE_ALLOCATION) != 0 || offset != extents->start_bytes)
         return 0;
     for (size_t i = 0; i + 1 < n_entries; i += 2) {
         if (!extents_add(extents, entries[i], (entries[i + 1] & LIBNBD_STATE_ZERO) != 0))
             break;
     }
+    return 0;
+}
+
+/* libnbd does not look whether the parts of an answer make a whole. */
+static int take_part(void *arg, const void *bytes, size_t n, uint64_t offset, unsigned status,
+                     int *error)
+{
+    struct nbd_job *job = arg;
+
+    (void)bytes;
+    (void)offset;
+    (void)error;
+    job->n_told += status == LIBNBD_READ_ERROR ? 0 : n;
     return 0;
 }
 
@@ -86,7 +101,8 @@ static int64_t send_transfer(struct nbd_job *job, uint64_t n, uint32_t flags,
     uint64_t done = job->at - job->start;
 
     if (job->reading)
-        return libnbd.aio_pread(handle, to + done, (size_t)n, job->at, answered, 0);
+        return libnbd.aio_pread_structured(handle, to + done, (size_t)n, job->at,
+                                           (nbd_chunk_callback){take_part, job, NULL}, answered, 0);
     return libnbd.aio_pwrite(handle, from + done, (size_t)n, job->at, answered, flags);
 }
 
@@ -118,6 +134,7 @@ int job_send(struct nbd_job *job, const struct nbd_facts *facts, struct nbd_hand
     uint64_t max = is_transfer(job) ? facts->max_bytes : ZERO_MAX_BYTES;
 
     job->next = job->at + (left < max || job->kind == NBD_JOB_EXTENTS ? left : max);
+    job->n_told = 0;
     if (send_command(job, facts, handle, (nbd_completion_callback){answered, job, NULL}) < 0)
         return libnbd.get_errno() > 0 ? -libnbd.get_errno() : -EIO;
     return 0;
@@ -125,6 +142,8 @@ int job_send(struct nbd_job *job, const struct nbd_facts *facts, struct nbd_hand
 
 bool job_advance(struct nbd_job *job)
 {
+    if (job->r == 0 && job->reading && job->n_told != job->next - job->at)
+        job->r = -EPROTO;
     if (job->r < 0)
         return false;
     job->at = job->next;

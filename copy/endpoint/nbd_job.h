@@ -40,6 +40,7 @@ struct nbd_job {
     bool reading;            /* the command is a read */
     uint64_t start, at, end; /* on the wire; the command on its way ends at `next` */
     uint64_t next;
+    uint64_t n_told; /* bytes of its answer */
 };
 TAILQ_HEAD(nbd_jobs, nbd_job);
 

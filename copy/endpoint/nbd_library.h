@@ -22,7 +22,7 @@
     CALL(aio_is_ready)                                                                             \
     CALL(aio_notify_read)                                                                          \
     CALL(aio_notify_write)                                                                         \
-    CALL(aio_pread)                                                                                \
+    CALL(aio_pread_structured)                                                                     \
     CALL(aio_pwrite)                                                                               \
     CALL(aio_zero)                                                                                 \
     CALL(can_flush)                                                                                \

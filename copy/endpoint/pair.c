@@ -152,9 +152,10 @@ int pair_sync(struct endpoint *ep)
     return flush_both(ep, fsync);
 }
 
-int pair_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
+/* Of a range the kernel would keep the folios that reach beyond it, and a last page cut short. */
+int pair_drop(struct endpoint *ep)
 {
-    return -posix_fadvise(pair_of(ep)->fd, (off_t)offset, (off_t)n_bytes, POSIX_FADV_DONTNEED);
+    return -posix_fadvise(pair_of(ep)->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 bool pair_is_direct(const struct endpoint *ep)

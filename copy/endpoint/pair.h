@@ -30,6 +30,6 @@ int pair_pread(struct endpoint *ep, void *buf, size_t n, uint64_t offset, size_t
 int pair_pwrite(struct endpoint *ep, const void *buf, size_t n, uint64_t offset, size_t *ret_n);
 int pair_flush(struct endpoint *ep);
 int pair_sync(struct endpoint *ep);
-int pair_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes);
+int pair_drop(struct endpoint *ep);
 bool pair_is_direct(const struct endpoint *ep);
 int pair_fd(struct endpoint *ep, bool read, const void *buf, size_t n, uint64_t offset);

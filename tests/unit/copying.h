@@ -262,12 +262,12 @@ static inline int faulty_sync(struct endpoint *ep)
     return faulty_flush_by(faulty, faulty_call(faulty, OP_SYNC), faulty->inner->ops->sync);
 }
 
-static inline int faulty_drop(struct endpoint *ep, uint64_t offset, uint64_t n_bytes)
+static inline int faulty_drop(struct endpoint *ep)
 {
     struct faulty *faulty = faulty_of(ep);
     int r = faulty_call(faulty, OP_DROP);
 
-    return r < 0 ? r : faulty->inner->ops->drop(faulty->inner, offset, n_bytes);
+    return r < 0 ? r : faulty->inner->ops->drop(faulty->inner);
 }
 
 static inline int faulty_check_claim(struct endpoint *ep)
@@ -317,13 +317,6 @@ static inline int faulty_fd(struct endpoint *ep, bool read, const void *buf, siz
     return faulty->inner->ops->fd(faulty->inner, read, buf, n, offset);
 }
 
-static inline bool faulty_is_direct(const struct endpoint *ep)
-{
-    const struct faulty *faulty = (const struct faulty *)ep;
-
-    return faulty->inner->ops->is_direct(faulty->inner);
-}
-
 static const struct endpoint_ops faulty_ops = {
     .scheme = "faulty",
     .size = faulty_size,
@@ -334,7 +327,6 @@ static const struct endpoint_ops faulty_ops = {
     .flush = faulty_flush,
     .sync = faulty_sync,
     .drop = faulty_drop,
-    .is_direct = faulty_is_direct,
     .fd = faulty_fd,
     .clone = faulty_clone,
     .check_claim = faulty_check_claim,

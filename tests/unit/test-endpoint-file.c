@@ -72,13 +72,13 @@ static unsigned n_cached(int fd, uint64_t offset, size_t n)
 static bool empty_cache(struct two *two)
 {
     REQUIRE(posix_fadvise(two->fds[0], 0, 0, POSIX_FADV_DONTNEED) == 0);
-    return n_cached(two->fds[0], 0, BLOCK) == 0 && endpoint_is_direct(two->source);
+    return n_cached(two->fds[0], 0, BLOCK) == 0 && pair_is_direct(two->source);
 }
 
 static void choose(const char *dir)
 {
     struct two two = two_open(dir, dir, 4 * BLOCK + 700);
-    bool direct = empty_cache(&two), written = endpoint_is_direct(two.destination);
+    bool direct = empty_cache(&two), written = pair_is_direct(two.destination);
 
     CHECK_EQ(is_direct_fd(fd_of(two.source, true, two.buf, BLOCK, 0)), direct);
     CHECK_EQ(is_direct_fd(fd_of(two.source, true, two.buf, BLOCK, 3 * BLOCK)), direct);

@@ -273,8 +273,10 @@ TEST_EACH_WAY(a_stop_ends_the_copy_within_a_request)
 
 TEST_EACH_WAY(a_stop_ends_the_zeroing_of_a_hole)
 {
-    struct bench *bench = bench_open(FAST_DIR, UINT64_C(1) << 40);
+    struct bench *bench = bench_open(FAST_DIR, 64 * MIB);
 
+    for (uint64_t at = 0; at < bench->size_bytes; at += MIB)
+        volume_write(bench->destination_fd, at, 1, 0xff, NULL);
     bench->job.destination_zero = false;
     bench->destination.hook = stop;
     bench->destination.hook_op = OP_ZERO;

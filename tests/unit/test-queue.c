@@ -297,7 +297,7 @@ static void copy_file(const char *dir, enum queue_way way, unsigned depth, uint6
     REQUIRE(slots);
     REQUIRE(file_endpoint_wrap(source_fd, ENDPOINT_READ, false, &copying.source) == 0);
     REQUIRE(file_endpoint_wrap(destination_fd, ENDPOINT_WRITE, false, &copying.destination) == 0);
-    REQUIRE(endpoint_drop(copying.source, 0, 0) == 0);
+    REQUIRE(endpoint_drop(copying.source) == 0);
     for (unsigned i = 0; i < depth; i++) {
         slots[i].buf = aligned_alloc(GRAIN, BLOCK);
         REQUIRE(slots[i].buf);
