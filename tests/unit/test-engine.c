@@ -217,6 +217,9 @@ TEST_HALF_THE_WAYS(a_lost_write_is_never_a_success)
     sweep(OP_WRITE, false, 0, ENOSPC, -ENOSPC);
     sweep(OP_ZERO, false, 0, EIO, -EIO);
     sweep(OP_SYNC, false, 0, ENOSPC, -ENOSPC);
+    /* What a file system of somebody's answers is not our own stop. */
+    sweep(OP_WRITE, false, 0, ECANCELED, -EIO);
+    sweep(OP_ZERO, false, 0, ECANCELED, -EIO);
 }
 
 TEST_HALF_THE_WAYS(what_fails_once_and_can_be_repeated_is_repeated)
