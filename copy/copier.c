@@ -284,8 +284,6 @@ static bool begin_clone(struct slot *slot, struct journal_piece next)
 {
     struct copier *copier = slot->work;
 
-    if (copier->clone_busy)
-        return false;
     if (take(slot, min_of(next.end_bytes, next.start_bytes + CLONE_PIECE_BYTES))) {
         copier->clone_busy = true;
         slot_call(slot, clone_piece, piece_cloned);
@@ -311,6 +309,12 @@ static int find_next(struct copier *copier, struct journal_piece next, struct pl
     return r == 1 && r_there == 1;
 }
 
+/* One call clones many extents with the holes between them, but not all of an empty volume. */
+static bool is_worth_a_pass(const struct copier *copier, const struct plan_item *item)
+{
+    return !copier->cloning || item->end_bytes - item->start_bytes >= CLONE_PIECE_BYTES;
+}
+
 /* Returns false where nothing was begun: the slot is as it was. */
 static bool begin_piece(struct slot *slot)
 {
@@ -322,16 +326,18 @@ static bool begin_piece(struct slot *slot)
         bool hole;
         int r;
 
-        if (copier->cloning)
-            return begin_clone(slot, next);
+        if (copier->clone_busy)
+            return false;
         r = find_next(copier, next, &item, &slot->onto_zero);
         if (r < 0)
             slot_fail_for(slot, r, next.start_bytes, "cannot find the data");
         if (r <= 0)
             return r < 0;
         hole = item.kind == PLAN_HOLE && !copier->job->never_sparse;
-        if (hole && slot->onto_zero)
+        if (hole && slot->onto_zero && is_worth_a_pass(copier, &item))
             pass_hole(copier, &item);
+        else if (copier->cloning)
+            return begin_clone(slot, next);
         else if (!journal_is_open(&copier->journal))
             return false;
         else
