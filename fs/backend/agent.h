@@ -28,7 +28,7 @@ struct agent {
     struct operation *operations;
     struct pool_entries batch; /* found and not yet sent */
     struct pool_space space;   /* as it was sent */
-    uint64_t space_sent_ns, scanned_ns;
+    uint64_t scanned_ns;
 };
 
 /* agent.c */

@@ -20,7 +20,10 @@ static struct pool_reply refusal(uint32_t id, int error, const char *text)
     return reply;
 }
 
-/* Exit status 0 says that there was an answer, whatever it was. */
+/*
+ * Exit status 0 says that there was an answer, whatever it was. Nothing is held any more when it is
+ * given: a file that is removed next would keep its space for as long as this process takes to end.
+ */
 static _Noreturn void operate(struct backend *pool, const struct pool_request *request, int fd,
                               pid_t parent)
 {
@@ -32,8 +35,11 @@ static _Noreturn void operate(struct backend *pool, const struct pool_request *r
     if (child_die_with(parent) < 0)
         _exit(1);
     r = pool->ops->operate(pool, request, fd, &reply, &ret_fd, &e);
+    owned_fd(&fd);
     if (r < 0)
         reply = refusal(request->id, -r, e.text[0] ? e.text : strerror(-r));
+    if (pool->ops->space(pool, &reply.space) < 0) /* the agent will see that for itself */
+        reply.space.at_ns = 0;
     _exit(agent_send(&reply, sizeof(reply), ret_fd) < 0 ? 1 : 0);
 }
 

@@ -43,10 +43,15 @@ static void send_scanned(struct agent *agent, bool complete)
     agent_say(agent, &scanned, sizeof(scanned), -1);
 }
 
+static bool is_news(const struct pool_space *was, const struct pool_space *is)
+{
+    return is->at_ns - was->at_ns >= SPACE_NS || is->read_only != was->read_only ||
+           is->capacity_bytes != was->capacity_bytes || is->free_bytes != was->free_bytes;
+}
+
 static void send_space(struct agent *agent, bool only_news)
 {
     struct pool_space space = {0};
-    uint64_t now_ns = io_now_ns();
     int r;
 
     r = agent->pool->ops->space(agent->pool, &space);
@@ -55,11 +60,9 @@ static void send_space(struct agent *agent, bool only_news)
         return;
     }
     space.kind = POOL_SPACE;
-    if (only_news && memcmp(&space, &agent->space, sizeof(space)) == 0 &&
-        now_ns - agent->space_sent_ns < SPACE_NS)
+    if (only_news && !is_news(&agent->space, &space))
         return;
     agent->space = space;
-    agent->space_sent_ns = now_ns;
     agent_say(agent, &space, sizeof(space), -1);
 }
 

@@ -226,6 +226,7 @@ static uint64_t bytes_of(uint64_t n, uint64_t block_bytes)
 
 static int dir_space(struct backend *backend, struct pool_space *ret)
 {
+    uint64_t at_ns = io_now_ns();
     struct statvfs fs;
 
     if (fstatvfs(dir_of(backend)->root, &fs) < 0)
@@ -233,6 +234,7 @@ static int dir_space(struct backend *backend, struct pool_space *ret)
     *ret = (struct pool_space){
         .kind = POOL_SPACE,
         .read_only = fs.f_flag & ST_RDONLY ? 1 : 0,
+        .at_ns = at_ns,
         .capacity_bytes = bytes_of(fs.f_blocks, fs.f_frsize),
         .free_bytes = bytes_of(fs.f_bavail, fs.f_frsize),
     };

@@ -22,6 +22,8 @@ struct dir {
     int watch, inotify, pause; /* -1 before the watch began; see dir_watch.c */
 };
 
+#define DIR_SECTOR_BYTES UINT64_C(512) /* the unit of st_blocks */
+
 extern const struct backend_ops dir_backend;
 
 /* dir_watch.c */

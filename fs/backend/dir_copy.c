@@ -6,8 +6,7 @@
 #include "copy/base/cleanup.h"
 #include "fs/backend/dir.h"
 
-#define NS_PER_S     UINT64_C(1000000000)
-#define SECTOR_BYTES UINT64_C(512) /* the unit of st_blocks */
+#define NS_PER_S UINT64_C(1000000000)
 
 uint64_t dir_mtime_ns(const struct stat *st)
 {
@@ -131,7 +130,7 @@ int dir_open_expected(const struct dir *dir, const char *name, int flags,
 void dir_describe_stat(const struct stat *st, struct pool_reply *reply)
 {
     reply->size_bytes = (uint64_t)st->st_size;
-    reply->allocated_bytes = (uint64_t)st->st_blocks * SECTOR_BYTES;
+    reply->allocated_bytes = (uint64_t)st->st_blocks * DIR_SECTOR_BYTES;
     reply->mtime_ns = dir_mtime_ns(st);
 }
 

@@ -3,6 +3,7 @@
  * a hidden one, looked at there, and put back if somebody had exchanged it at the last moment.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "copy/base/crash.h"
 #include "fs/backend/dir.h"
 #include "fs/backend/who.h"
+
+#define GIVEN_BACK_MS 200 /* a wait for the removed copy's space */
 
 /* Without renameat2 a plain rename: nothing is at the hidden name, and a link followed by an unlink
  * could unlink what came to the volume's name meanwhile. */
@@ -139,9 +142,14 @@ static int is_unwritten(const struct dir *dir, const struct pool_request *reques
     return 0;
 }
 
+/* *ret_bytes: what the pool gets back; 0: nothing was there. */
 static int destroy(const struct dir *dir, const struct pool_request *request, const char *hidden,
-                   struct err *e)
+                   uint64_t *ret_bytes, struct err *e)
 {
+    struct stat st;
+
+    if (fstatat(dir->root, hidden, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        *ret_bytes = (uint64_t)st.st_blocks * DIR_SECTOR_BYTES;
     if (unlinkat(dir->root, hidden, 0) < 0 && errno != ENOENT)
         return err_set(e, errno, "cannot unlink the copy of %s: %s", request->name,
                        strerror(errno));
@@ -150,7 +158,7 @@ static int destroy(const struct dir *dir, const struct pool_request *request, co
 }
 
 static int remove_expected(const struct dir *dir, const struct pool_request *request,
-                           const char *hidden, struct err *e)
+                           const char *hidden, uint64_t *ret_bytes, struct err *e)
 {
     OWNED(fd) int held = -1;
     int r;
@@ -163,22 +171,39 @@ static int remove_expected(const struct dir *dir, const struct pool_request *req
     r = 0;
     if (request->has_mtime)
         r = is_unwritten(dir, request, hidden, &held, e);
-    return r < 0 ? r : destroy(dir, request, hidden, e);
+    return r < 0 ? r : destroy(dir, request, hidden, ret_bytes, e);
 }
 
 /* Never recorded as made: only what the file itself tells is known. */
 static int remove_proved(const struct dir *dir, const struct pool_request *request,
-                         const char *hidden, struct err *e)
+                         const char *hidden, uint64_t *ret_bytes, struct err *e)
 {
     enum dir_proof proof;
     int r = dir_prove_at(dir, hidden, request->cid, &proof, e);
 
-    return r < 0 || proof == DIR_PROOF_NONE ? r : destroy(dir, request, hidden, e);
+    return r < 0 || proof == DIR_PROOF_NONE ? r : destroy(dir, request, hidden, ret_bytes, e);
+}
+
+static uint64_t free_bytes(struct dir *dir)
+{
+    struct pool_space space = {0};
+
+    return dir->base.ops->space(&dir->base, &space) < 0 ? 0 : space.free_bytes;
+}
+
+/* XFS gives back in the background, in a few milliseconds. Others may take it or hold it open. */
+static void await_space(struct dir *dir, uint64_t free_before, uint64_t bytes)
+{
+    uint64_t most = bytes - bytes / 64; /* some a file system keeps for itself */
+
+    for (int ms = 0; ms < GIVEN_BACK_MS && free_bytes(dir) < free_before + most; ms++)
+        poll(NULL, 0, 1);
 }
 
 int dir_remove(struct dir *dir, const struct pool_request *request, int fd,
                struct pool_reply *reply, int *ret_fd, struct err *e)
 {
+    uint64_t free_before = free_bytes(dir), bytes = 0;
     char hidden[POOL_HIDDEN_BYTES];
     int r;
 
@@ -187,11 +212,13 @@ int dir_remove(struct dir *dir, const struct pool_request *request, int fd,
     (void)ret_fd;
     backend_hidden_name(request->cid, hidden);
     if (request->has_expect)
-        r = remove_expected(dir, request, hidden, e);
+        r = remove_expected(dir, request, hidden, &bytes, e);
     else
-        r = remove_proved(dir, request, hidden, e);
+        r = remove_proved(dir, request, hidden, &bytes, e);
     if (r == 0)
         r = dir_sync(dir->root, dir->path, e); /* what an earlier run unlinked too */
+    if (r == 0)
+        await_space(dir, free_before, bytes);
     CRASH_POINT("pool-remove-done");
     return r;
 }

@@ -92,7 +92,8 @@ enum pool_event {
               */
     POOL_ENTRIES, /* struct pool_entries: there, new or changed */
     POOL_SCANNED, /* struct pool_scanned: what was not named since the last one is gone */
-    POOL_SPACE, /* struct pool_space, when it changed and every few seconds: also a sign of life */
+    POOL_SPACE, /* struct pool_space, when it changed and every few seconds: also a sign of life. A
+                   POOL_REPLY brings it too */
     POOL_LOST,  /* struct pool_lost: the pool cannot be had; the agent ends */
     POOL_REPLY, /* struct pool_reply */
 };
@@ -137,9 +138,14 @@ struct pool_scanned {
         complete; /* 0: changes as they happened; 1: a whole scan: what it did not name is gone */
 };
 
+/*
+ * Operations run side by side, and what they saw may come out of order: a look that began later
+ * sees all that was done before it, so the one with the greatest at_ns counts.
+ */
 struct pool_space {
     uint32_t kind;
     uint32_t read_only;
+    uint64_t at_ns;                      /* io_now_ns() as the look began; 0: none was had */
     uint64_t capacity_bytes, free_bytes; /* free: to an ordinary user, statvfs f_bavail */
 };
 
@@ -164,5 +170,6 @@ struct pool_reply {
     uint32_t weak;  /* CLAIM: 1: no lease there */
     struct io_identity identity;
     uint64_t size_bytes, allocated_bytes, mtime_ns;
+    struct pool_space space;   /* after the operation, whether or not it failed */
     char text[ERR_TEXT_BYTES]; /* of an error */
 };

@@ -44,7 +44,8 @@ struct host {
     bool up;         /* attached, scanned and answering */
     bool read_only;
     uint64_t capacity_bytes, free_bytes;
-    char pool[37]; /* uuid of the marker; "" : not seen */
+    uint64_t space_ns; /* io_now_ns() at the pool's look at them */
+    char pool[37];     /* uuid of the marker; "" : not seen */
     char last_error[ERR_TEXT_BYTES];
     uint64_t scans; /* complete ones in this run */
     /* Settings and sums, kept here by the owner. */

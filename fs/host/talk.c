@@ -66,9 +66,13 @@ static void on_scanned(struct host *host, bool complete)
 
 static void on_space(struct host *host, const struct pool_space *space)
 {
-    bool same = host->capacity_bytes == space->capacity_bytes &&
-                host->free_bytes == space->free_bytes && host->read_only == (space->read_only != 0);
+    bool same;
 
+    if (space->at_ns < host->space_ns || space->at_ns == 0)
+        return;
+    same = host->capacity_bytes == space->capacity_bytes && host->free_bytes == space->free_bytes &&
+           host->read_only == (space->read_only != 0);
+    host->space_ns = space->at_ns;
     host->capacity_bytes = space->capacity_bytes;
     host->free_bytes = space->free_bytes;
     host->read_only = space->read_only != 0;
@@ -120,6 +124,7 @@ void host_take_message(struct host *host, union host_message *m, size_t n, int *
         break;
     case POOL_REPLY:
         m->reply.text[sizeof(m->reply.text) - 1] = '\0';
+        on_space(host, &m->reply.space); /* first: what the answer leads to is judged by it */
         host_take_reply(host, &m->reply, fd);
         break;
     }

@@ -79,6 +79,7 @@ static void checkpoint(struct migration *m, uint64_t offset_bytes)
 
     m->deaths = 0;
     m->stopped_since_ns = 0;
+    m->room.kept_bytes = m->job.stat.copied_bytes;
     m->job.stat.checkpoint_bytes = offset_bytes;
     CRASH_POINT("checkpoint-before");
     r = catalog_put_job(m->service->catalog, &m->job);
@@ -210,6 +211,8 @@ void copying_go(struct migration *m)
 
     if (!ready(m))
         return;
+    m->room.again_bytes += m->job.stat.copied_bytes - m->room.kept_bytes;
+    m->room.kept_bytes = m->job.stat.copied_bytes;
     fresh = m->fresh && m->job.stat.checkpoint_bytes == 0;
     m->fresh = false;
     m->whole = fresh && !m->job.stat.claim_weak;

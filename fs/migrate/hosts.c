@@ -31,6 +31,7 @@ static void on_changed(void *arg, struct host *host)
     if (host->up && !site_of(s, host)->was_up)
         migration_recover_all(s);
     site_of(s, host)->was_up = host->up;
+    migration_reckon(s);
     migration_schedule(s);
 }
 

@@ -198,6 +198,7 @@ int migration_load(struct service *s, const struct job *job)
     m->from = world_site(s, job->source);
     m->to = world_site(s, job->destination);
     m->need_bytes = v->allocated_bytes;
+    m->room.kept_bytes = job->stat.copied_bytes; /* recorded with the checkpoint */
     if (catalog_get_copy(s->catalog, job->source_cid, &source) == 0) {
         m->source = source.identity;
         m->source_mtime_ns = source.mtime_ns;

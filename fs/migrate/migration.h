@@ -49,6 +49,22 @@ enum then {
     THEN_RECOVER, /* look at the evidence anew */
 };
 
+/*
+ * What a job has written is taken off its reservation once a look at the pool's free bytes that
+ * began later is known: until then those bytes are missing in neither, and would be promised twice.
+ * That look may be older than the last sample.
+ */
+#define ROOM_SAMPLES 4
+struct room {
+    struct {
+        uint64_t written_bytes, at_ns; /* into space that was free before */
+    } samples[ROOM_SAMPLES];
+    unsigned next;
+    uint64_t settled_bytes; /* the free bytes that are known of the host are without these */
+    uint64_t kept_bytes;    /* of the job's copied bytes, at the checkpoint */
+    uint64_t again_bytes;   /* copied once more after it, where space was taken already */
+};
+
 struct migration {
     struct service *service;
     struct vol *vol;
@@ -65,6 +81,7 @@ struct migration {
     uint64_t stopped_offset;
     uint64_t stopped_since_ns;
     uint64_t need_bytes; /* of space at the destination, at most */
+    struct room room;    /* and what it has of that */
     int undoing;         /* the phase whose undo runs; -1: none does */
     int claim_fd, destination_fd;
     struct io_identity source;
@@ -106,6 +123,9 @@ void migration_collect(struct service *s);
 /* Let go of everything; the journal stays. */
 void migration_close_all(struct service *s);
 
+/* Look at the counters of the workers. Before a host is asked how much room it has: what they have
+ * written until now is in its answer. */
+void migration_sample(struct service *s);
 /* Every tick: counters, leases. */
 void migration_tick(struct service *s);
 /* An agent was lost: what was under way there is looked at again when it is back. */

@@ -58,6 +58,7 @@ static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
     m->source_mtime_ns = reply->mtime_ns;
     if (m->destination.state == COPY_INTENT) /* it may have grown while it waited for its turn */
         m->job.stat.total_bytes = reply->size_bytes;
+    m->need_bytes = reply->allocated_bytes;
     if (reply->size_bytes != m->job.stat.total_bytes)
         migration_fail(m, ESTALE, UINT64_MAX, "the volume's size changed while nobody held it");
     else

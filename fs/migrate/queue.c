@@ -48,16 +48,26 @@ void migration_schedule(struct service *s)
     s->scheduling = false;
 }
 
+static uint64_t reserved_bytes(struct migration *m)
+{
+    struct room *room = &m->room;
+
+    for (size_t i = 0; i < ROOM_SAMPLES; i++)
+        if (room->samples[i].at_ns < m->to->host->space_ns &&
+            room->samples[i].written_bytes > room->settled_bytes)
+            room->settled_bytes = room->samples[i].written_bytes;
+    return m->need_bytes > room->settled_bytes ? m->need_bytes - room->settled_bytes : 0;
+}
+
 void migration_reckon(struct service *s)
 {
     for (size_t i = 0; i < s->n_sites; i++)
         s->sites[i]->host->n_jobs = s->sites[i]->host->reserved_bytes = 0;
     for (size_t i = 0; i < s->migrations.n; i++) {
-        const struct migration *m = s->migrations.items[i];
-        uint64_t written = m->job.stat.copied_bytes;
+        struct migration *m = s->migrations.items[i];
 
         if (m->to && !phases[m->phase].final)
-            m->to->host->reserved_bytes += m->need_bytes > written ? m->need_bytes - written : 0;
+            m->to->host->reserved_bytes += reserved_bytes(m);
         if (!migration_is_at_work(m))
             continue;
         if (m->to)
@@ -79,16 +89,27 @@ static void look_at_claim(struct migration *m)
         migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
 }
 
+static void sample(struct migration *m)
+{
+    const struct progress *progress = m->worker ? worker_progress(m->worker) : NULL;
+
+    if (progress && progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes,
+                                    progress, m->vol->meter, io_now_ns()))
+        migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
+    m->room.next = (m->room.next + 1) % ROOM_SAMPLES;
+    m->room.samples[m->room.next].written_bytes = m->job.stat.copied_bytes - m->room.again_bytes;
+    m->room.samples[m->room.next].at_ns = io_now_ns(); /* not before they were counted */
+}
+
+void migration_sample(struct service *s)
+{
+    for (size_t i = 0; i < s->migrations.n; i++)
+        sample(s->migrations.items[i]);
+}
+
 void migration_tick(struct service *s)
 {
-    for (size_t i = 0; i < s->migrations.n; i++) {
-        struct migration *m = s->migrations.items[i];
-        const struct progress *progress = m->worker ? worker_progress(m->worker) : NULL;
-
-        if (progress && progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify,
-                                        m->need_bytes, progress, m->vol->meter, io_now_ns()))
-            migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
-    }
+    migration_sample(s);
     for (size_t i = s->migrations.n; i-- > 0;)
         if (i < s->migrations.n)
             look_at_claim(s->migrations.items[i]);

@@ -113,7 +113,7 @@ static bool is_queue_full(const struct question *q)
  * needed. */
 static const struct refusal {
     int code;
-    enum { AT_OPEN, AT_WRITE } at;
+    enum { AT_OPEN, AT_WRITE, AT_ANSWER } at; /* the host's, of how it is now */
     bool (*applies)(const struct question *q);
     const char *text;
 } refusals[] = {
@@ -130,7 +130,7 @@ static const struct refusal {
     {ECONNREFUSED, AT_WRITE, is_draining, "%h is draining and takes no volumes"},
     {EROFS, AT_WRITE, is_read_only, "%h is read-only"},
     {EEXIST, AT_WRITE, is_taken, "%h has something named %v already"},
-    {ENOSPC, AT_WRITE, is_full, "%h has %f bytes free, needs %n"},
+    {ENOSPC, AT_ANSWER, is_full, "%h has %f bytes free, needs %n"},
     {ENOBUFS, AT_WRITE, is_queue_full,
      "the queue is full: see .control/jobs and .control/max_queue"},
     {EIO, AT_WRITE, is_in_doubt, "the catalogue is in doubt: restart ferryfs"},
@@ -203,6 +203,14 @@ int refuse_at_write(const struct view *view, const struct view_volume *volume,
     return ask(&q, AT_WRITE, e);
 }
 
+int refuse_at_answer(const struct view *view, const struct view_volume *volume,
+                     const struct view_host *host, struct err *e)
+{
+    struct question q = {view, volume, host, host->name};
+
+    return ask(&q, AT_ANSWER, e);
+}
+
 struct candidate {
     const struct view_host *host;
     struct err e;
@@ -234,7 +242,7 @@ static size_t judge_all(const struct view *view, const struct view_volume *volum
         if (strcmp(host->name, volume->host) == 0)
             continue;
         all[n].host = host;
-        refuse_at_write(view, volume, host, host->name, &all[n].e);
+        refuse_at_answer(view, volume, host, &all[n].e);
         n++;
     }
     if (n > 1)

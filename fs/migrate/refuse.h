@@ -15,6 +15,11 @@ int refuse_at_open(const struct view *view, const struct view_volume *volume, st
 int refuse_at_write(const struct view *view, const struct view_volume *volume,
                     const struct view_host *host, const char *word, struct err *e);
 
+/* And all rows, once the host has answered how much room it has now; what it told before may be
+ * seconds old. */
+int refuse_at_answer(const struct view *view, const struct view_volume *volume,
+                     const struct view_host *host, struct err *e);
+
 /* What the file `candidates` shows: a line for every other host, best first; "null\n" if there is
  * none. Best: those that are ok before the others, then the most free bytes, then the
  * configuration's order. */

@@ -94,6 +94,7 @@ static int ask(struct admission *a, struct site *site, enum pool_op op, host_don
         request.expect = a->vol->primary.identity;
     } else {
         request.size_bytes = a->claim.size_bytes;
+        migration_sample(a->service);
     }
     return host_ask(site->host, &request, op == POOL_ADMIT ? a->claim_fd : -1, left_ns(a), done, a,
                     &a->ask);
@@ -110,8 +111,7 @@ static int refuse_now(struct admission *a, struct err *e)
     volume = view_volume_by_number(view, a->vol->record.number);
     if (!volume)
         return err_set(e, EAGAIN, "the volume is not recorded yet, try again");
-    return refuse_at_write(view, volume, view_host_by_name(view, a->to->host->config.name),
-                           a->to->host->config.name, e);
+    return refuse_at_answer(view, volume, view_host_by_name(view, a->to->host->config.name), e);
 }
 
 static void refuse_reply(struct admission *a, const struct pool_reply *reply)
@@ -160,6 +160,15 @@ static void on_admitted(void *arg, const struct pool_reply *reply, int fd)
         accept_now(a);
 }
 
+/* News of a file that has just grown may still be on its way. */
+static void see_volume(struct vol *v, const struct pool_reply *claim)
+{
+    if (v->size_bytes != claim->size_bytes || v->allocated_bytes != claim->allocated_bytes)
+        world_touch(v, EVENT_BIT(EVENT_SIZE));
+    v->size_bytes = claim->size_bytes;
+    v->allocated_bytes = claim->allocated_bytes;
+}
+
 static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
 {
     struct admission *a = arg;
@@ -173,6 +182,7 @@ static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
         return;
     }
     a->claim = *reply;
+    see_volume(a->vol, reply);
     r = ask(a, a->to, POOL_ADMIT, on_admitted);
     if (r < 0) {
         err_set(&e, r == -EAGAIN ? ETIMEDOUT : -r, "%s does not answer", a->to->host->config.name);

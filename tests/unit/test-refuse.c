@@ -60,6 +60,11 @@ static int write_refused(struct world *w, struct err *e)
     return refuse_at_write(w->view, w->volume, w->to, "hdd", e);
 }
 
+static int answer_refused(struct world *w, struct err *e)
+{
+    return refuse_at_answer(w->view, w->volume, w->to, e);
+}
+
 #define WORLD(w)                                                                                   \
     struct world w;                                                                                \
     struct err e = {0};                                                                            \
@@ -132,12 +137,23 @@ TEST(lack_of_space_is_told_with_the_numbers)
     WORLD(w);
     w.to->free_bytes = 1500;
     w.to->reserved_bytes = 600;
-    CHECK_EQ(write_refused(&w, &e), -ENOSPC);
+    CHECK_EQ(answer_refused(&w, &e), -ENOSPC);
     CHECK_STR(e.text, "hdd has 900 bytes free, needs 1000");
     w.to->reserved_bytes = 500;
-    CHECK_EQ(write_refused(&w, &e), 0);
+    CHECK_EQ(answer_refused(&w, &e), 0);
     w.to->reserved_bytes = UINT64_MAX;
-    CHECK_EQ(write_refused(&w, &e), -ENOSPC);
+    CHECK_EQ(answer_refused(&w, &e), -ENOSPC);
+    view_put(w.view);
+}
+
+TEST(lack_of_space_is_judged_when_the_host_has_told_how_much_it_has)
+{
+    WORLD(w);
+    w.to->free_bytes = 0;
+    CHECK_EQ(write_refused(&w, &e), 0);
+    CHECK_EQ(answer_refused(&w, &e), -ENOSPC);
+    w.to->up = false;
+    CHECK_EQ(answer_refused(&w, &e), -EHOSTDOWN);
     view_put(w.view);
 }
 
