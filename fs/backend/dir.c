@@ -71,6 +71,27 @@ static int open_marker(struct dir *dir)
     return fd;
 }
 
+/*
+ * The kernel moves the position of a file no further than one can be large, and asks no disk.
+ * pathconf(_PC_FILESIZEBITS) knows names of file systems only.
+ */
+static uint64_t max_file_bytes(int fd)
+{
+    off_t fits = 0, least_not = INT64_MAX;
+
+    if (lseek(fd, least_not, SEEK_SET) == least_not)
+        return (uint64_t)least_not;
+    while (least_not - fits > 1) {
+        off_t middle = fits + (least_not - fits) / 2;
+
+        if (lseek(fd, middle, SEEK_SET) == middle)
+            fits = middle;
+        else
+            least_not = middle;
+    }
+    return (uint64_t)fits;
+}
+
 static int read_marker(struct dir *dir, uuid_t ret_uuid, struct err *e)
 {
     char text[MARKER_BYTES + 1] = "";
@@ -83,6 +104,7 @@ static int read_marker(struct dir *dir, uuid_t ret_uuid, struct err *e)
     if (r < 0)
         return err_set(e, -r, "cannot open %s/%s: %s", dir->path, POOL_MARKER, strerror(-r));
     dir->marker = r;
+    dir->max_file_bytes = max_file_bytes(dir->marker);
     r = io_identify(dir->marker, &dir->marker_is);
     if (r == 0)
         r = io_pread(dir->marker, text, sizeof(text), 0, &n);
@@ -237,6 +259,7 @@ static int dir_space(struct backend *backend, struct pool_space *ret)
         .at_ns = at_ns,
         .capacity_bytes = bytes_of(fs.f_blocks, fs.f_frsize),
         .free_bytes = bytes_of(fs.f_bavail, fs.f_frsize),
+        .max_file_bytes = dir_of(backend)->max_file_bytes,
     };
     return 0;
 }

@@ -19,6 +19,7 @@ struct dir {
     int marker; /* -1: there was none */
     dev_t device;
     struct io_identity root_is, marker_is;
+    uint64_t max_file_bytes;
     int watch, inotify, pause; /* -1 before the watch began; see dir_watch.c */
 };
 

@@ -147,6 +147,7 @@ struct pool_space {
     uint32_t read_only;
     uint64_t at_ns;                      /* io_now_ns() as the look began; 0: none was had */
     uint64_t capacity_bytes, free_bytes; /* free: to an ordinary user, statvfs f_bavail */
+    uint64_t max_file_bytes;             /* no file there can be larger; 0: not known */
 };
 
 struct pool_lost {

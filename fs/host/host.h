@@ -43,7 +43,7 @@ struct host {
     uint64_t number; /* place in the configuration, from 1 */
     bool up;         /* attached, scanned and answering */
     bool read_only;
-    uint64_t capacity_bytes, free_bytes;
+    uint64_t capacity_bytes, free_bytes, max_file_bytes;
     uint64_t space_ns; /* io_now_ns() at the pool's look at them */
     char pool[37];     /* uuid of the marker; "" : not seen */
     char last_error[ERR_TEXT_BYTES];

@@ -75,6 +75,7 @@ static void on_space(struct host *host, const struct pool_space *space)
     host->space_ns = space->at_ns;
     host->capacity_bytes = space->capacity_bytes;
     host->free_bytes = space->free_bytes;
+    host->max_file_bytes = space->max_file_bytes;
     host->read_only = space->read_only != 0;
     if (!same)
         host->events->changed(host->events_arg, host);

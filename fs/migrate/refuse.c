@@ -90,6 +90,11 @@ static bool is_taken(const struct question *q)
                                        sizeof(*q->host->taken), compare_names);
 }
 
+static bool is_too_big(const struct question *q)
+{
+    return q->host->max_file_bytes && q->volume->size_bytes > q->host->max_file_bytes;
+}
+
 static uint64_t available(const struct view_host *host)
 {
     return host->free_bytes > host->reserved_bytes ? host->free_bytes - host->reserved_bytes : 0;
@@ -110,7 +115,7 @@ static bool is_queue_full(const struct question *q)
 }
 
 /* What a text may name: h the host, v the volume, w the word, a its twin, f and n bytes free and
- * needed. */
+ * needed, m and s the most bytes of a file there and the volume's. */
 static const struct refusal {
     int code;
     enum { AT_OPEN, AT_WRITE, AT_ANSWER } at; /* the host's, of how it is now */
@@ -130,6 +135,7 @@ static const struct refusal {
     {ECONNREFUSED, AT_WRITE, is_draining, "%h is draining and takes no volumes"},
     {EROFS, AT_WRITE, is_read_only, "%h is read-only"},
     {EEXIST, AT_WRITE, is_taken, "%h has something named %v already"},
+    {EFBIG, AT_WRITE, is_too_big, "%h takes no file of more than %m bytes, %v has %s"},
     {ENOSPC, AT_ANSWER, is_full, "%h has %f bytes free, needs %n"},
     {ENOBUFS, AT_WRITE, is_queue_full,
      "the queue is full: see .control/jobs and .control/max_queue"},
@@ -153,6 +159,12 @@ static void fill_in(struct text *out, char what, const struct question *q)
         break;
     case 'w':
         text_add_escaped(out, q->word);
+        break;
+    case 'm':
+        text_add(out, "%" PRIu64, q->host->max_file_bytes);
+        break;
+    case 's':
+        text_add(out, "%" PRIu64, q->volume->size_bytes);
         break;
     case 'f':
         text_add(out, "%" PRIu64, available(q->host));
@@ -268,19 +280,24 @@ void refuse_candidates(const struct view *view, const struct view_volume *volume
     free(all);
 }
 
-struct view_host *refuse_choose(const struct view *view, const struct view_volume *volume,
-                                struct err *e)
+size_t refuse_choose(const struct view *view, const struct view_volume *volume, uint64_t **ret,
+                     struct err *e)
 {
     struct candidate *all;
-    size_t n = judge_all(view, volume, &all);
-    struct view_host *best = NULL;
+    size_t n_all = judge_all(view, volume, &all), n = 0;
+    uint64_t *hosts = calloc(n_all + 1, sizeof(*hosts));
+    struct err early;
 
-    if (n > 0 && all[0].e.code == 0)
-        best = view_host_by_name(view, all[0].host->name);
-    else if (n > 0 && e)
+    for (size_t i = 0; i < n_all && hosts; i++)
+        if (refuse_at_write(view, volume, all[i].host, all[i].host->name, &early) == 0)
+            hosts[n++] = all[i].host->number;
+    if (!hosts)
+        err_set(e, ENOMEM, "no memory");
+    else if (n == 0 && n_all > 0)
         *e = all[0].e;
-    else
+    else if (n == 0)
         err_set(e, ENXIO, "there is no other host");
     free(all);
-    return best;
+    *ret = hosts;
+    return n;
 }

@@ -25,7 +25,8 @@ int refuse_at_answer(const struct view *view, const struct view_volume *volume,
  * configuration's order. */
 void refuse_candidates(const struct view *view, const struct view_volume *volume, struct text *out);
 
-/* The host that `auto` means: the first candidate that is ok. NULL: none; why in e (of the first).
- */
-struct view_host *refuse_choose(const struct view *view, const struct view_volume *volume,
-                                struct err *e);
+/* The hosts that `auto` tries, by number: the candidates that are ok, best first, and then those
+ * that had no room when they told of it last. Returns how many, *ret is for free(); 0: none can be
+ * had, why in e (of the first candidate). */
+size_t refuse_choose(const struct view *view, const struct view_volume *volume, uint64_t **ret,
+                     struct err *e);

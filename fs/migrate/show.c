@@ -117,6 +117,7 @@ struct view_host *world_show_host(const struct site *site)
     to->capacity_bytes = host->capacity_bytes;
     to->free_bytes = host->free_bytes;
     to->reserved_bytes = host->reserved_bytes;
+    to->max_file_bytes = host->max_file_bytes;
     to->n_volumes = host->n_volumes;
     to->n_jobs = host->n_jobs;
     memcpy(to->pool, host->pool, sizeof(to->pool));

@@ -20,11 +20,19 @@
 #define CHECK_NS (1900 * UINT64_C(1000000)) /* a write answers within 2 s */
 #define PROBE_NS (900 * UINT64_C(1000000))  /* an open does not wait for a disk that hangs */
 
+/* Hosts by number; the first that can takes the volume. */
+struct choice {
+    uint64_t *hosts;
+    size_t n, at;
+};
+
 struct admission {
     struct service *service;
     struct vol *vol;
     struct request *request;
-    struct site *to;
+    struct choice choice;
+    struct site *to;  /* the one whose turn it is; NULL: a look at open(2), to nowhere */
+    struct err first; /* why the best one cannot */
     uint64_t began_ns;
     int claim_fd;
     struct pool_reply claim;
@@ -60,6 +68,7 @@ static void end(struct admission *a, int result)
     a->vol->admission = NULL;
     host_forget(a->ask);
     owned_fd(&a->claim_fd);
+    free(a->choice.hosts);
     request_done(a->request, a->service, result);
     free(a);
 }
@@ -84,6 +93,12 @@ static uint64_t left_ns(const struct admission *a)
     return passed < CHECK_NS ? CHECK_NS - passed : 1;
 }
 
+/* One that does not answer leaves the others their time. */
+static uint64_t share_ns(const struct admission *a)
+{
+    return left_ns(a) / (a->choice.n - a->choice.at) + 1;
+}
+
 static int ask(struct admission *a, struct site *site, enum pool_op op, host_done_fn *done)
 {
     struct pool_request request = {.kind = op, .size_bytes = a->vol->size_bytes};
@@ -96,8 +111,8 @@ static int ask(struct admission *a, struct site *site, enum pool_op op, host_don
         request.size_bytes = a->claim.size_bytes;
         migration_sample(a->service);
     }
-    return host_ask(site->host, &request, op == POOL_ADMIT ? a->claim_fd : -1, left_ns(a), done, a,
-                    &a->ask);
+    return host_ask(site->host, &request, op == POOL_ADMIT ? a->claim_fd : -1,
+                    op == POOL_ADMIT ? share_ns(a) : left_ns(a), done, a, &a->ask);
 }
 
 /* As memory knows it now. */
@@ -114,17 +129,26 @@ static int refuse_now(struct admission *a, struct err *e)
     return refuse_at_answer(view, volume, view_host_by_name(view, a->to->host->config.name), e);
 }
 
-static void refuse_reply(struct admission *a, const struct pool_reply *reply)
+static struct err err_of(const struct pool_reply *reply)
 {
     struct err e = {.code = reply->error};
 
     memcpy(e.text, reply->text, sizeof(e.text));
-    if (reply->error == EHOSTDOWN || reply->error == ETIMEDOUT || e.text[0]) {
-        end_refused(a, &e);
-        return;
-    }
-    err_set(&e, reply->error, "%s", strerror(reply->error));
-    end_refused(a, &e);
+    if (!e.text[0])
+        err_set(&e, reply->error, "%s", strerror(reply->error));
+    return e;
+}
+
+static void try_host(struct admission *a);
+
+static void try_next(struct admission *a, const struct err *e)
+{
+    if (a->choice.at == 0)
+        a->first = *e;
+    if (++a->choice.at < a->choice.n)
+        try_host(a);
+    else
+        end_refused(a, &a->first);
 }
 
 static void accept_now(struct admission *a)
@@ -132,9 +156,12 @@ static void accept_now(struct admission *a)
     struct err e = {0};
     int r = refuse_now(a, &e);
 
-    if (r == 0)
-        r = migration_accept(a->service, a->vol, a->to, a->request->caller.uid, &a->claim_fd,
-                             &a->claim, &e);
+    if (r < 0) {
+        try_next(a, &e);
+        return;
+    }
+    r = migration_accept(a->service, a->vol, a->to, a->request->caller.uid, &a->claim_fd, &a->claim,
+                         &e);
     if (r < 0) {
         end_refused(a, &e);
         return;
@@ -151,13 +178,29 @@ static void accept_now(struct admission *a)
 static void on_admitted(void *arg, const struct pool_reply *reply, int fd)
 {
     struct admission *a = arg;
+    struct err e;
 
     a->ask = NULL;
     owned_fd(&fd);
-    if (reply->error)
-        refuse_reply(a, reply);
-    else
+    if (reply->error) {
+        e = err_of(reply);
+        try_next(a, &e);
+    } else {
         accept_now(a);
+    }
+}
+
+static void try_host(struct admission *a)
+{
+    struct err e = {0};
+    int r;
+
+    a->to = world_site_by_number(a->service, a->choice.hosts[a->choice.at]);
+    r = ask(a, a->to, POOL_ADMIT, on_admitted);
+    if (r < 0) {
+        err_set(&e, r == -EAGAIN ? ETIMEDOUT : -r, "%s does not answer", a->to->host->config.name);
+        try_next(a, &e);
+    }
 }
 
 /* News of a file that has just grown may still be on its way. */
@@ -172,31 +215,47 @@ static void see_volume(struct vol *v, const struct pool_reply *claim)
 static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
 {
     struct admission *a = arg;
-    struct err e = {0};
-    int r;
+    struct err e;
 
     a->ask = NULL;
     a->claim_fd = fd;
     if (reply->error) {
-        refuse_reply(a, reply);
+        e = err_of(reply);
+        end_refused(a, &e);
         return;
     }
     a->claim = *reply;
     see_volume(a->vol, reply);
-    r = ask(a, a->to, POOL_ADMIT, on_admitted);
-    if (r < 0) {
-        err_set(&e, r == -EAGAIN ? ETIMEDOUT : -r, "%s does not answer", a->to->host->config.name);
-        end_refused(a, &e);
-    }
+    try_host(a);
 }
 
-/* Which host the word means; what asks for no change is answered here (ret_done). */
-static int choose(struct service *s, struct vol *v, const char *word, struct site **ret,
+static int choose_hosts(const struct view *view, const struct view_volume *volume, const char *word,
+                        struct choice *ret, struct err *e)
+{
+    const struct view_host *host = view_host_by_name(view, word);
+    int r;
+
+    if (strcmp(word, "auto") == 0) {
+        ret->n = refuse_choose(view, volume, &ret->hosts, e);
+        return ret->n > 0 ? 0 : -e->code;
+    }
+    r = refuse_at_write(view, volume, host, word, e);
+    if (r < 0)
+        return r;
+    ret->hosts = malloc(sizeof(*ret->hosts));
+    if (!ret->hosts)
+        return err_set(e, ENOMEM, "no memory");
+    ret->hosts[0] = host->number;
+    ret->n = 1;
+    return 0;
+}
+
+/* Which hosts the word means; what asks for no change is answered here (ret_done). */
+static int choose(struct service *s, struct vol *v, const char *word, struct choice *ret,
                   bool *ret_done, struct err *e)
 {
     OWNED(view) struct view *view = NULL;
     struct view_volume *volume;
-    const struct view_host *host;
     const struct migration *m = v->migration;
     int r;
 
@@ -217,20 +276,12 @@ static int choose(struct service *s, struct vol *v, const char *word, struct sit
     }
     *ret_done = false;
     r = refuse_at_open(view, volume, e);
-    if (r < 0)
-        return r;
-    host =
-        strcmp(word, "auto") == 0 ? refuse_choose(view, volume, e) : view_host_by_name(view, word);
-    if (!host && strcmp(word, "auto") == 0)
-        return -e->code;
-    r = refuse_at_write(view, volume, host, word, e);
-    if (r == 0)
-        *ret = world_site(s, host->name);
-    return r;
+    return r < 0 ? r : choose_hosts(view, volume, word, ret, e);
 }
 
-static int begin(struct service *s, struct vol *v, struct request *request, struct site *to,
-                 host_done_fn *done, uint64_t limit_ns)
+/* The choice is taken over, with success. */
+static int begin(struct service *s, struct vol *v, struct request *request,
+                 const struct choice *choice, host_done_fn *done, uint64_t limit_ns)
 {
     struct admission *a = calloc(1, sizeof(*a));
     struct site *from = world_site(s, v->record.host);
@@ -243,7 +294,8 @@ static int begin(struct service *s, struct vol *v, struct request *request, stru
     *a = (struct admission){.service = s,
                             .vol = v,
                             .request = request,
-                            .to = to,
+                            .choice = *choice,
+                            .to = choice->n ? world_site_by_number(s, choice->hosts[0]) : NULL,
                             .began_ns = io_now_ns() + limit_ns - CHECK_NS,
                             .claim_fd = -1};
     r = ask(a, from, POOL_CLAIM, done);
@@ -258,7 +310,7 @@ static int begin(struct service *s, struct vol *v, struct request *request, stru
 void service_store_target(struct service *s, struct request *request)
 {
     struct vol *v = world_volume_by_number(s, request->subject.volume);
-    struct site *to = NULL;
+    struct choice choice = {0};
     struct err e = {0};
     bool done = false;
     int r;
@@ -274,13 +326,14 @@ void service_store_target(struct service *s, struct request *request)
         request_done(request, s, vol_refuse(v, request, &e));
         return;
     }
-    r = choose(s, v, request->word, &to, &done, &e);
+    r = choose(s, v, request->word, &choice, &done, &e);
     if (r == 0 && !done) {
-        r = begin(s, v, request, to, on_claimed, CHECK_NS);
+        r = begin(s, v, request, &choice, on_claimed, CHECK_NS);
         if (r == 0)
             return;
         err_set(&e, -r, "%s cannot be asked: %s", v->record.host, strerror(-r));
     }
+    free(choice.hosts);
     request_done(request, s, r < 0 ? vol_refuse(v, request, &e) : 0);
 }
 
@@ -288,18 +341,22 @@ void service_store_target(struct service *s, struct request *request)
 static void on_probed(void *arg, const struct pool_reply *reply, int fd)
 {
     struct admission *a = arg;
+    struct err e;
 
     a->ask = NULL;
     owned_fd(&fd);
-    if (reply->error == EBUSY)
-        refuse_reply(a, reply);
-    else
+    if (reply->error == EBUSY) {
+        e = err_of(reply);
+        end_refused(a, &e);
+    } else {
         end(a, 0);
+    }
 }
 
 void service_admit_target(struct service *s, struct request *request)
 {
     struct vol *v = world_volume_by_number(s, request->subject.volume);
+    const struct choice nowhere = {0};
     OWNED(view) struct view *view = NULL;
     struct view_volume *volume;
     struct err e = {0};
@@ -318,6 +375,6 @@ void service_admit_target(struct service *s, struct request *request)
         request_done(request, s, vol_refuse(v, request, &e));
         return;
     }
-    if (v->migration || v->admission || begin(s, v, request, NULL, on_probed, PROBE_NS) < 0)
+    if (v->migration || v->admission || begin(s, v, request, &nowhere, on_probed, PROBE_NS) < 0)
         request_done(request, s, 0);
 }

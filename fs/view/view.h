@@ -91,6 +91,7 @@ struct view_host {
     uint64_t max_jobs;
     uint64_t capacity_bytes, free_bytes; /* free: as the storage says */
     uint64_t reserved_bytes;             /* promised to jobs and not written yet */
+    uint64_t max_file_bytes;             /* no file there can be larger; 0: not known */
     uint64_t n_volumes, n_jobs;
     char pool[37];                  /* uuid of its marker; "" : unknown */
     char alias_of[TEXT_HOST_BYTES]; /* the same storage as that host; "" : no */

@@ -179,6 +179,30 @@ TEST(a_rescan_names_everything_again)
     end(&rig);
 }
 
+TEST(the_largest_file_that_is_told_can_be_made_and_no_larger_one)
+{
+    EACH_POOL(path)
+    {
+        struct rig rig = up(path);
+        struct pool_request rescan = {.kind = POOL_RESCAN};
+        char file[1024];
+        union message m;
+        off_t most;
+
+        pools_write(path, ".large", "");
+        path_of(&rig, ".large", file);
+        ask(&rig, &rescan);
+        expect(&rig, POOL_SCANNED, &m, NULL);
+        expect(&rig, POOL_SPACE, &m, NULL);
+        REQUIRE(m.space.max_file_bytes > 0 && m.space.max_file_bytes <= INT64_MAX);
+        most = (off_t)m.space.max_file_bytes;
+        CHECK_EQ(truncate(file, most), 0);
+        if (most < INT64_MAX)
+            CHECK(truncate(file, most + 1) < 0 && errno == EFBIG);
+        end(&rig);
+    }
+}
+
 TEST(an_idle_agent_gives_a_sign_of_life_every_five_seconds)
 {
     char path[256];

@@ -132,6 +132,19 @@ TEST(a_name_that_is_taken_there_is_EEXIST)
     view_put(w.view);
 }
 
+TEST(a_volume_larger_than_any_file_there_is_EFBIG)
+{
+    WORLD(w);
+    w.volume->size_bytes = 1001;
+    CHECK_EQ(write_refused(&w, &e), 0); /* not known */
+    w.to->max_file_bytes = 1001;
+    CHECK_EQ(write_refused(&w, &e), 0);
+    w.to->max_file_bytes = 1000;
+    CHECK_EQ(write_refused(&w, &e), -EFBIG);
+    CHECK_STR(e.text, "hdd takes no file of more than 1000 bytes, db1 has 1001");
+    view_put(w.view);
+}
+
 TEST(lack_of_space_is_told_with_the_numbers)
 {
     WORLD(w);
@@ -215,18 +228,32 @@ TEST(the_end_of_the_daemon_and_a_doubtful_catalogue_refuse_all)
 TEST(candidates_are_the_same_judgement_best_first)
 {
     struct text text = {0};
+    uint64_t *hosts;
 
     WORLD(w);
     add_third(&w, 900);
     refuse_candidates(w.view, w.volume, &text);
     CHECK_STR(text.bytes, "hdd ok 5000\nnas ENOSPC nas has 900 bytes free, needs 1000 900\n");
-    CHECK(refuse_choose(w.view, w.volume, &e) == w.to);
+    CHECK_EQ(refuse_choose(w.view, w.volume, &hosts, &e), 2);
+    CHECK_EQ(hosts[0], 2);
+    CHECK_EQ(hosts[1], 3); /* it may have room by now */
+    free(hosts);
     text_deinit(&text);
     text = (struct text){0};
     w.view->hosts[2]->free_bytes = 6000;
     refuse_candidates(w.view, w.volume, &text);
     CHECK_STR(text.bytes, "nas ok 6000\nhdd ok 5000\n");
-    CHECK(refuse_choose(w.view, w.volume, &e) == w.view->hosts[2]);
+    CHECK_EQ(refuse_choose(w.view, w.volume, &hosts, &e), 2);
+    CHECK_EQ(hosts[0], 3);
+    free(hosts);
+    w.to->drain = true;
+    CHECK_EQ(refuse_choose(w.view, w.volume, &hosts, &e), 1);
+    CHECK_EQ(hosts[0], 3);
+    free(hosts);
+    w.view->hosts[2]->up = false;
+    CHECK_EQ(refuse_choose(w.view, w.volume, &hosts, &e), 0);
+    CHECK_EQ(e.code, EHOSTDOWN);
+    free(hosts);
     text_deinit(&text);
     view_put(w.view);
 }
@@ -234,13 +261,15 @@ TEST(candidates_are_the_same_judgement_best_first)
 TEST(without_another_host_there_is_no_candidate)
 {
     struct text text = {0};
+    uint64_t *hosts;
 
     WORLD(w);
     view_host_put(w.to);
     w.view->n_hosts = 1;
     refuse_candidates(w.view, w.volume, &text);
     CHECK_STR(text.bytes, "null\n");
-    CHECK(refuse_choose(w.view, w.volume, &e) == NULL);
+    CHECK_EQ(refuse_choose(w.view, w.volume, &hosts, &e), 0);
+    free(hosts);
     CHECK_EQ(e.code, ENXIO);
     text_deinit(&text);
     view_put(w.view);
