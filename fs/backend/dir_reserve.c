@@ -169,6 +169,12 @@ static int complete(const struct dir *dir, const struct pool_request *request, i
     return r;
 }
 
+/* Not by its blocks: an xattr may take one. Where the file system tells no holes it is all data. */
+static bool is_empty(int fd)
+{
+    return lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO;
+}
+
 int dir_reserve(struct dir *dir, const struct pool_request *request, int fd,
                 struct pool_reply *reply, int *ret_fd, struct err *e)
 {
@@ -185,6 +191,7 @@ int dir_reserve(struct dir *dir, const struct pool_request *request, int fd,
         r = dir_describe(file, reply, e);
     if (r < 0)
         return r;
+    reply->empty = is_empty(file);
     *ret_fd = take_fd(&file);
     return 0;
 }

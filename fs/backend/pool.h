@@ -169,6 +169,7 @@ struct pool_reply {
     int32_t error;  /* positive errno; 0: done */
     uint32_t found; /* EXAMINE: enum pool_found */
     uint32_t weak;  /* CLAIM: 1: no lease there */
+    uint32_t empty; /* RESERVE: 1: no data was ever written to it */
     struct io_identity identity;
     uint64_t size_bytes, allocated_bytes, mtime_ns;
     struct pool_space space;   /* after the operation, whether or not it failed */

@@ -26,7 +26,7 @@ static void on_reserved(void *arg, const struct pool_reply *reply, int fd)
     }
     owned_fd(&m->destination_fd);
     m->destination_fd = fd;
-    m->fresh = m->destination.state == COPY_INTENT && reply->allocated_bytes == 0;
+    m->fresh = m->destination.state == COPY_INTENT && reply->empty;
     if (m->destination.state == COPY_INTENT)
         m->destination.state = COPY_MADE;
     m->destination.identity = reply->identity;

@@ -139,6 +139,23 @@ static void with_xattrs(struct world *w)
     reserve(w);
 }
 
+TEST(a_copy_is_empty_until_a_byte_of_data_was_written_to_it)
+{
+    EACH_WORLD(w)
+    {
+        struct pool_request q = request(&w, POOL_RESERVE);
+        struct pool_reply reply = {0};
+        int fd = -1;
+
+        REQUIRE(operate(w.pool, &q, -1, &reply, &fd) == 0 && fd >= 0);
+        CHECK_EQ(reply.empty, 1);
+        REQUIRE(pwrite(fd, "x", 1, (off_t)q.size_bytes - 1) == 1);
+        close(fd);
+        REQUIRE(operate(w.pool, &q, -1, &reply, NULL) == 0);
+        CHECK_EQ(reply.empty, 0);
+    }
+}
+
 TEST(a_publication_that_was_killed_or_failed_is_completed_by_the_next)
 {
     sweep(&(struct sweep){with_xattrs, POOL_PUBLISH, is_published}, 5);
