@@ -206,6 +206,8 @@ static void *run(void *arg)
         log_say(LOG_ERR, "the service cannot go on: %s %s", strerror(-s->result), e.text);
         tell_ready(s);
     }
+    if (eventfd_write(s->ended_fd, 1) < 0)
+        log_say(LOG_ERR, "cannot tell that the service has ended: %s", strerror(errno));
     return NULL;
 }
 
@@ -238,7 +240,9 @@ static int prepare(struct service *s)
     if (!s->views)
         return -ENOMEM;
     s->ready_fd = eventfd(0, EFD_CLOEXEC);
-    return s->ready_fd < 0 ? -errno : 0;
+    if (s->ready_fd >= 0)
+        s->ended_fd = eventfd(0, EFD_CLOEXEC);
+    return s->ended_fd < 0 ? -errno : 0;
 }
 
 int service_open(const struct service_config *config, struct service **ret, struct err *e)
@@ -251,7 +255,7 @@ int service_open(const struct service_config *config, struct service **ret, stru
     s->config = config;
     s->max_jobs = config->max_jobs;
     s->max_queue = config->max_queue;
-    s->ready_fd = -1;
+    s->ready_fd = s->ended_fd = -1;
     s->answered_end = &s->answered;
     s->inbox.end = &s->inbox.first;
     pthread_mutex_init(&s->inbox.lock, NULL);
@@ -273,34 +277,37 @@ int service_open(const struct service_config *config, struct service **ret, stru
     return 0;
 }
 
-int service_wait(struct service *s, int timeout_ms)
+static int await(int event_fd, int timeout_ms)
 {
-    struct pollfd ready = {.fd = s->ready_fd, .events = POLLIN};
+    struct pollfd event = {.fd = event_fd, .events = POLLIN};
     eventfd_t told;
     int n;
 
     do
-        n = poll(&ready, 1, timeout_ms);
+        n = poll(&event, 1, timeout_ms);
     while (n < 0 && errno == EINTR);
     if (n == 0)
         return -ETIMEDOUT;
-    return n < 0 || eventfd_read(s->ready_fd, &told) < 0 ? -errno : s->result;
+    return n < 0 || eventfd_read(event_fd, &told) < 0 ? -errno : 0;
 }
 
+int service_wait(struct service *s, int timeout_ms)
+{
+    int r = await(s->ready_fd, timeout_ms);
+
+    return r < 0 ? r : s->result;
+}
+
+/* pthread_timedjoin_np goes by the time of day, which is set, and ThreadSanitizer does not know
+ * pthread_clockjoin_np. */
 int service_stop(struct service *s, int timeout_ms)
 {
-    struct timespec until;
+    int r;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= (long)NS_PER_S) {
-        until.tv_sec++;
-        until.tv_nsec -= (long)NS_PER_S;
-    }
     atomic_store(&s->stopping, true);
     loop_wake(s->loop);
-    return -pthread_timedjoin_np(s->thread, NULL, &until);
+    r = await(s->ended_fd, timeout_ms);
+    return r < 0 ? r : -pthread_join(s->thread, NULL);
 }
 
 void service_close(struct service *s)
@@ -329,6 +336,7 @@ void service_close(struct service *s)
     loop_remove(s->retry);
     loop_close(s->loop);
     owned_fd(&s->ready_fd);
+    owned_fd(&s->ended_fd);
     pthread_mutex_destroy(&s->inbox.lock);
     free(s);
 }

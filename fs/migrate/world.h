@@ -98,6 +98,7 @@ struct service {
     bool left_is_known; /* no commit since it was filled */
     pthread_t thread;
     int ready_fd; /* an eventfd: the first look at the pools is over */
+    int ended_fd; /* an eventfd: the thread does no more */
     uint64_t began_ns;
     int result; /* of the thread */
     struct {
