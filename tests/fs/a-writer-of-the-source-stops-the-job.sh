@@ -44,6 +44,18 @@ record_world
 check_world --mount "$MNT"
 stop_ferryfs
 
+proves "who will not wait for it gets EAGAIN once, and the job stops all the same"
+fault "call=pwrite,program=copy-worker,at=4,from,do=hold"
+start_ferryfs
+says ok op write "$V/migrate/target" hdd
+held
+like "$(truncate -s +0 "$S" 2>&1)" "*: Resource temporarily unavailable"
+ctl release
+eq "$(result db1)" error
+like "$(<"$V/migrate/error")" "ETXTBSY ?*"
+holds truncate -s +0 "$S"
+stop_ferryfs
+
 proves "while it reserves: the same"
 intrude "call=fsync,program=pool-agent,from,do=hold,under=$POOLS/hdd"
 stop_ferryfs
