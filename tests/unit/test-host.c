@@ -11,6 +11,7 @@
 
 #include "copy/base/cleanup.h"
 #include "fs/backend/backend.h"
+#include "fs/host/talk.h"
 
 #include "check.h"
 
@@ -24,6 +25,7 @@ struct world {
     bool (*enough)(struct world *w);
     bool late;
     unsigned n_entries, n_answers;
+    uint64_t space_ns; /* known of the host as it answered */
     int refuse;
     struct pool_reply reply;
     char seen[256];
@@ -160,6 +162,7 @@ static void answered(void *arg, const struct pool_reply *reply, int fd)
 
     owned_fd(&fd);
     w->n_answers++;
+    w->space_ns = w->host->space_ns;
     w->reply = *reply;
 }
 
@@ -214,6 +217,44 @@ TEST(a_question_is_answered_once)
     CHECK_EQ(w.reply.error, 0);
     CHECK_EQ(w.reply.found, POOL_FOUND_OTHER);
     end(&w);
+}
+
+TEST(an_answer_comes_with_the_space_of_after_it)
+{
+    struct world w;
+    uint64_t asked_ns;
+
+    begin(&w, true);
+    CHECK(until(&w, is_up));
+    asked_ns = io_now_ns();
+    CHECK_EQ(ask(&w, 0), 0);
+    CHECK(until(&w, is_answered));
+    CHECK(w.space_ns > asked_ns);
+    end(&w);
+}
+
+static void tell_space(struct host *host, uint64_t at_ns, uint64_t free_bytes)
+{
+    union host_message m = {
+        .space = {.kind = POOL_SPACE, .at_ns = at_ns, .free_bytes = free_bytes}};
+    int fd = -1;
+
+    host_take_message(host, &m, sizeof(m.space), &fd);
+}
+
+TEST(of_two_looks_at_the_space_the_one_that_began_later_counts)
+{
+    struct world w = {0};
+    struct host host = {.events = &events, .events_arg = &w};
+
+    tell_space(&host, 20, 2000);
+    CHECK_EQ(host.free_bytes, 2000);
+    tell_space(&host, 10, 1000);
+    CHECK_EQ(host.free_bytes, 2000);
+    tell_space(&host, 0, 500); /* none was had */
+    CHECK_EQ(host.free_bytes, 2000);
+    tell_space(&host, 30, 3000);
+    CHECK_EQ(host.free_bytes, 3000);
 }
 
 TEST(a_question_to_an_agent_that_stands_still_ends_with_its_deadline)
