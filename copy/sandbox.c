@@ -89,6 +89,7 @@ static const int allowed_calls[] = {
     SCMP_SYS(fsync),
     SCMP_SYS(fadvise64),
     SCMP_SYS(fadvise64_64),
+    451, /* cachestat(2), which libseccomp 2.5 and Debian 12's headers do not know */
     SCMP_SYS(fstat),
     SCMP_SYS(fstat64),
     SCMP_SYS(io_uring_enter), /* of a ring that only reads and writes (queue_uring.c) */
