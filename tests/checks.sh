@@ -67,9 +67,10 @@ open_tick() {
     rm "$WORLD/tick"
 }
 
-# A short while: nobody ever writes into that pipe
+# A short while: nobody ever writes into that pipe. In a shell of its own: when the time is over before it has begun,
+# bash 5.2 sets a mask of signals that it never asked for, and a shell that blocks SIGCHLD takes the dead for alive
 tick() {
-    read -r -t 0.01 -u "$TICK" _
+    (read -r -t "${TICK_S:-0.01}" -u "$TICK" _)
     return 0
 }
 

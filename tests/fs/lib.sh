@@ -41,7 +41,11 @@ abort_mount() {
 
 # Where each thread of a process is, for a daemon that hangs
 stacks_of() {
-    local task
+    local task key value
+    while read -r key value; do # without a child: whoever waits for one blocks SIGCHLD
+        [[ $key != SigBlk: ]] || echo "# this shell blocks the signals $value"
+    done <"/proc/$$/status"
+    grep -H ^State "/proc/$1/status" | sed 's/^/# /'
     for task in "/proc/$1/task/"*; do
         sed "s:^:# ${task##*/} $(<"$task/comm")\: :" "$task/stack"
         sed "s:^:# ${task##*/} syscall\: :" "$task/syscall"

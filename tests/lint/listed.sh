@@ -16,7 +16,7 @@ for file in tests/unit/test-*.c; do
     grep -q "'$name'" tests/meson.build || missing "$file" tests/meson.build
 done
 
-for file in tests/*/*.sh; do
+for file in tests/*.sh tests/*/*.sh; do
     test -x "$file" || continue
     name=$(basename "$file" .sh)
     folder=$(dirname "$file")
