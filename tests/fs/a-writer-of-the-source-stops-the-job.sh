@@ -5,78 +5,146 @@
 pool ssd ext4 512M
 pool hdd ext4 512M
 volume ssd db1 16M dense
+volume ssd db2 1M dense
 V=$MNT/db1
 S=$POOLS/ssd/db1
 
-# RULES: the phase in which the job waits
+printf intruder >"$WORLD/intruder"
+WRITE=(dd "if=$WORLD/intruder" "of=$S" bs=1 seek=4096 conv=notrunc status=none)
+# His open waits until the lease is given up, where there is one
+has_come() { ended "$writer" || grep -qs lease "/proc/$writer/wchan"; }
+
+# Where the volume is when the job has failed: whole, with the new bytes, and nothing is at the destination
+is_back() {
+    until_true idle || wrong "jobs: $(value .control/jobs), hidden: $(value .control/hidden)"
+    eq "$(<"$V/host") $(<"$V/status") $(<"$V/migrate/status")" "ssd available $1"
+    eq "$(dd if="$S" bs=1 skip=4096 count=8 status=none)" intruder
+    fails test -e "$POOLS/hdd/db1"
+    record_world # with his bytes
+    check_world --mount "$MNT"
+    stop_ferryfs
+}
+
+# RULES PHASE RESULT: held by the rules the job is in that phase; he comes; it goes on and ends so
 intrude() {
-    local rules=$1 result
-    fault "$rules"
+    local writer
+    volume_as_new
+    fault "$1"
     start_ferryfs
     says ok op write "$V/migrate/target" hdd
     held
-    phase=$(<"$V/migrate/phase")
-    # The open waits until the lease is given up, so it must not wait for us
-    (printf intruder | dd of="$S" bs=1 seek=4096 conv=notrunc status=none) &
+    eq "$(<"$V/migrate/phase")" "$2" "the phase"
+    "${WRITE[@]}" &
     writer=$!
-    tick
+    holds until_true has_come
     ctl release
     wait "$writer" || wrong "the writer failed"
-    result=$(result db1)
+    eq "$(result db1)" "$3" "$(<"$V/migrate/error")"
     until_true is .control/jobs null
-    if [[ $result == error ]]; then
-        like "$(<"$V/migrate/error")" "ETXTBSY ?*"
-        eq "$(<"$V/host")" ssd
-        eq "$(<"$V/status")" available
-        eq "$(dd if="$S" bs=1 skip=4096 count=8 status=none)" intruder
-        fails test -e "$POOLS/hdd/db1"
-    else
-        eq "$result" success
-        eq "$(<"$V/host")" hdd
-    fi
-    RESULT=$result
+}
+
+# What the last one wrote is no proof for the next one
+volume_as_new() {
+    dd if=/dev/zero of="$S" bs=1 seek=4096 count=8 conv=notrunc status=none
+    record_world
+}
+
+# The same, and the job stops for it
+stops() {
+    intrude "$1" "$2" error
+    like "$(<"$V/migrate/error")" "ETXTBSY ?*"
+    is_back error
 }
 
 proves "while it copies: ETXTBSY, the volume is where it was with the new bytes"
-intrude "call=pwrite,program=copy-worker,at=4,from,do=hold"
-eq "$phase $RESULT" "copying error"
-record_world
-check_world --mount "$MNT"
-stop_ferryfs
+stops "call=pwrite,program=copy-worker,at=4,from,do=hold" copying
+proves "while it reserves: the same"
+stops "call=fsync,program=pool-agent,from,do=hold,under=$POOLS/hdd" reserving
+proves "while it flushes: the same"
+stops "call=fsync,program=copy-worker,from,do=hold" copying
+proves "while it verifies: the same"
+stops "call=pread,program=copy-worker,at=40,from,do=hold" verifying
+proves "while it publishes: the same"
+stops "call=renameat2,program=pool-agent,from,do=hold,under=$POOLS/hdd" switching
 
-proves "who will not wait for it gets EAGAIN once, and the job stops all the same"
-fault "call=pwrite,program=copy-worker,at=4,from,do=hold"
+proves "who will not wait is told EAGAIN, the job stops, and then he gets it"
+volume_as_new
+hold_copies
 start_ferryfs
 says ok op write "$V/migrate/target" hdd
 held
-like "$(truncate -s +0 "$S" 2>&1)" "*: Resource temporarily unavailable"
+says "open EAGAIN" op open "$S" wn
 ctl release
 eq "$(result db1)" error
 like "$(<"$V/migrate/error")" "ETXTBSY ?*"
-holds truncate -s +0 "$S"
-stop_ferryfs
+says ok op open "$S" wn
+"${WRITE[@]}"
+is_back error
 
-proves "while it reserves: the same"
-intrude "call=fsync,program=pool-agent,from,do=hold,under=$POOLS/hdd"
-stop_ferryfs
-record_world
+# Another job holds up the queue
+queued() {
+    volume_as_new
+    hold_copies
+    start_ferryfs
+    says ok op write "$MNT/.control/max_jobs" 1
+    says ok op write "$MNT/db2/migrate/target" hdd
+    held
+    says ok op write "$V/migrate/target" hdd
+    eq "$(<"$V/migrate/phase")" queued
+}
+# ... and goes on, and away
+unqueued() {
+    ctl release
+    eq "$(result db2)" success
+    eq "$(result db1)" "$1" "$(<"$V/migrate/error")"
+    migrate db2 ssd
+}
 
-proves "while it flushes and verifies: the same"
-intrude "call=fsync,program=copy-worker,from,do=hold"
-eq "$RESULT" error
-record_world
-stop_ferryfs
+proves "while it is queued, and he stays: ETXTBSY when its turn comes, the volume is where it was with the new bytes"
+queued
+mkfifo "$WORLD/hold"
+op hold "$S" rw <"$WORLD/hold" >"$WORLD/held" &
+holder=$!
+exec 9>"$WORLD/hold"
+until_true grep -qs held "$WORLD/held"
+"${WRITE[@]}"
+unqueued error
+like "$(<"$V/migrate/error")" "ETXTBSY reserving ?*"
+exec 9>&-
+wait "$holder"
+is_back error
 
-proves "while it publishes: the same"
-intrude "call=renameat2,program=pool-agent,from,do=hold,under=$POOLS/hdd"
-eq "$RESULT" error
-record_world
-stop_ferryfs
+proves "while it rolls back: he need not wait, it ends as it would have, and the volume has the new bytes"
+volume_as_new
+hold_copies
+start_ferryfs
+says ok op write "$V/migrate/target" hdd
+held
+fsfreeze -f "$POOLS/hdd" # what was made there cannot be removed
+says ok op write "$V/migrate/abort" 1
+eq "$(<"$V/migrate/phase")" rolling-back
+holds within 20 "${WRITE[@]}"
+eq "$(<"$V/migrate/phase")" rolling-back
+fsfreeze -u "$POOLS/hdd"
+eq "$(result db1)" aborted
+is_back aborted
+
+proves "while it is queued, and he goes: it is a success, and what he wrote has moved too"
+queued
+"${WRITE[@]}"
+sum=$(sum "$S")
+unqueued success
+eq "$(<"$V/host")" hdd
+eq "$(sum "$POOLS/hdd/db1")" "$sum"
+eq "$(dd if="$POOLS/hdd/db1" bs=1 skip=4096 count=8 status=none)" intruder
+migrate db1 ssd
+is_back success
 
 proves "after the switch: it is a success, and the old file is kept with what was written to it"
+volume_as_new
 sum=$(sum "$S")
-intrude "call=renameat2,program=pool-agent,from,do=hold,under=$POOLS/ssd"
-eq "$RESULT" success
+intrude "call=renameat2,program=pool-agent,from,do=hold,under=$POOLS/ssd" cleaning success
+eq "$(<"$V/host")" hdd
 eq "$(sum "$POOLS/hdd/db1")" "$sum"
 like "$(<"$MNT/.control/hidden")" "* delete-pending db1 ssd *"
 old=("$POOLS/ssd/.ferryfs-"*.copy)

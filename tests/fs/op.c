@@ -40,6 +40,7 @@ static int open_flags(const char *word)
     flags |= strchr(word, 't') ? O_TRUNC : 0;
     flags |= strchr(word, 'c') ? O_CREAT : 0;
     flags |= strchr(word, 'd') ? O_DIRECTORY : 0;
+    flags |= strchr(word, 'n') ? O_NONBLOCK : 0;
     return flags | O_CLOEXEC;
 }
 
