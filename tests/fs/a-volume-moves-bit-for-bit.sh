@@ -33,6 +33,9 @@ eq "$(<"$V/migrate/message")" null
 eq "$(<"$V/migrate/abort")" 0
 eq "$(timeout 5 cat "$V/migrate/wait")" null
 
+# All names, with those that begin with a dot
+listing() { find "$1" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | tr '\n' ' '; }
+
 # What a watcher saw, a line a look, in this order: progress result status former-status listing
 watch() {
     local status progress
@@ -41,8 +44,7 @@ watch() {
         status=$(<"$V/migrate/status")
         progress=$(<"$V/migrate/progress")
         [[ $(<"$V/migrate/status") == "$status" ]] || continue
-        echo "$progress $status $(<"$V/status") $(<"$V/previous_status")" \
-            "$(cd "$MNT" && echo *)"
+        echo "$progress $status $(<"$V/status") $(<"$V/previous_status") $(listing "$MNT")"
     done >"$WORLD/seen"
 }
 
@@ -92,8 +94,8 @@ END
     eq "$(number root bytes_done)" "$(<"$V/size")"
 
     proves "$from to $to: status, progress and listing were right at every moment"
-    eq "$(awk '{ print $2, $3, NF }' "$WORLD/seen" | sort -u |
-        grep -vxE '(null|starting|migrating|completing|success) (migrating|available) 6')" ""
+    eq "$(cut -d' ' -f2,3,5- "$WORLD/seen" | sort -u |
+        grep -vxE '(null|starting|migrating|completing|success) (migrating|available) \.control other root ')" ""
     grep -q ' migrating migrating ' "$WORLD/seen" || wrong "nobody saw it migrate"
     eq "$(awk '$1 == 100 && $2 != "success"' "$WORLD/seen")" "" "100 before success"
     awk '$2 == "migrating" && $1 != "null" { if ($1 < last) { print "# from " last " to " $1; exit 1 } last = $1 }' \
@@ -107,6 +109,26 @@ journey hdd ssd
 
 proves "the history tells both, newest first"
 eq "$(cut -d' ' -f2,5-7 "$MNT/.control/history")" $'root hdd ssd success\nroot ssd hdd success'
+
+proves "while it moves its copy is in no listing, and nobody finds it by its name"
+stop_ferryfs
+hold_copies
+start_ferryfs
+says ok op write "$V/migrate/target" hdd
+held
+hidden=$(cd "$POOLS/hdd" && echo .ferryfs-*.copy)
+holds test -s "$POOLS/hdd/$hidden"
+eq "$(listing "$MNT")" ".control other root "
+eq "$(find "$MNT" -name '.ferryfs*' -o -name '*.copy')" ""
+for folder in "$MNT" "$V" "$V/migrate" "$MNT/.control" "$MNT/.control/hosts/hdd"; do
+    says "open ENOENT" op open "$folder/$hidden" r
+    says "stat ENOENT" op stat "$folder/$hidden"
+done
+check_world --mount "$MNT"
+ctl release
+eq "$(result root)" success
+no_fault
+migrate root ssd
 
 proves "asking for the host where it is succeeds and does nothing"
 says ok op write "$V/migrate/target" ssd

@@ -119,6 +119,9 @@ shows() {
 shows "a volume that is not listed" "I2 db1 is not listed*" 'rm -r db1'
 shows "something listed that is no volume" "I2 'x' is listed*" 'mkdir x'
 shows "a host that is not where the file is" "I1 db1: host is 'hdd'*" 'echo hdd >db1/host'
+shows "a hidden copy that is listed, or found" "*I2 *db2/migrate: .ferryfs-1.copy can be found there*" \
+    'touch "$POOLS/hdd/.ferryfs-1.copy"; echo null >db2/migrate/.ferryfs-1.copy'
+rm "$POOLS/hdd/.ferryfs-1.copy"
 shows "another uuid" "I5 db1: its uuid is*" 'cp db2/uuid db1/uuid'
 shows "a status that is no word" "tree db1/status: 'fine' is none of*" 'echo fine >db1/status'
 shows "a volume that migrates without a job" "I7 db1/status: 'migrating'*" 'echo migrating >db1/status'
