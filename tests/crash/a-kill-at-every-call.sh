@@ -4,26 +4,17 @@
 # shellcheck disable=SC2034 # FAULT and CRASH are used by ../fs/lib.sh
 . "$(dirname "$0")/lib.sh"
 (($# > 0)) || set -- fsync fdatasync ftruncate fallocate renameat2 unlinkat fsetxattr pwrite openat pread malloc
-
-# The job is under way when the daemon dies
-interrupted() {
-    hold_copies
-    begin_ferryfs
-    until_true answers_or_dead
-    until_true lists sparse dense
-    forward "$1"
-    held
-    kill_ferryfs
-}
+only_known_calls "$@"
 
 # CALL VOLUME ACTION
 sweep() {
     local call=$1 volume=$2 action=$3 n=1 kills=0 under=",under=$WORLD"
     [[ $call == malloc ]] && under=''
     while true; do
-        [[ $action == forward ]] || interrupted "$volume"
+        prepare "$call" "$volume" "$action"
         fault "call=$call,armed,at=$n,do=killtree$under"
         if ! run "$action" "$volume"; then
+            was_complete "$call" "$n" "$volume" "$kills"
             check_world --mount "$MNT"
             stop_ferryfs
             break
@@ -36,15 +27,14 @@ sweep() {
         }
         n=$((n + $(stride_of "$call")))
     done
-    echo "# $kills kills"
 }
 
 for call in "$@"; do
     for volume in sparse dense; do
         proves "a kill at $(every "$call" "$(stride_of "$call")") of a migration, $volume"
         sweep "$call" "$volume" forward
+        proves "a kill at $(every "$call" "$(stride_of "$call")") of a recovery, $volume"
+        sweep "$call" "$volume" nothing
     done
-    proves "a kill at $(every "$call" "$(stride_of "$call")") of a recovery"
-    sweep "$call" dense nothing
 done
 finish

@@ -5,12 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 [[ -n $("$FERRYFS" --list-crash-points 2>/dev/null) ]] || skip "this build has no crash points"
 
-# A pool that nobody has met
-virgin() {
-    rm -rf "$STATE" "$POOLS"/*/.ferryfs-pool
-    record_world
-}
-
 # The worker flushed: change what it wrote, so that verifying has something to repair
 spoil() {
     local copy
@@ -48,7 +42,7 @@ pass() {
         ;;
     leaving-queued | entered-reserving) run queued "$2" ;;
     pool-mark-*)
-        virgin
+        never_met
         run forward "$2"
         ;;
     *-repair)

@@ -1,11 +1,16 @@
 # shellcheck shell=bash
 # For tests that kill: source it instead of ../fs/lib.sh. Pools ssd and hdd hold `sparse` and `dense`.
-# `run` is one life of the daemon; FAULT and CRASH of ../fs/lib.sh say how it ends.
+# `run` is one life of the daemon; FAULT and CRASH of ../fs/lib.sh say how it ends. With a first argument `ext4` hdd is one.
 # shellcheck disable=SC2034 # they are used there
 . "$(dirname "${BASH_SOURCE[0]}")/../fs/lib.sh"
 
+HDD=tmpfs
+if [[ ${1-} == ext4 ]]; then
+    HDD=$1
+    shift
+fi
 pool ssd tmpfs
-pool hdd tmpfs
+pool hdd "$HDD" 128M
 volume ssd sparse 16M sparse 1
 volume ssd dense 16M dense 2
 record_world
@@ -25,20 +30,63 @@ aborted() {
 }
 nothing() { :; }
 
+# The job of VOLUME is under way when the daemon dies
+interrupted() {
+    hold_copies
+    begin_ferryfs
+    until_true answers_or_dead
+    until_true lists sparse dense
+    forward "$1"
+    held
+    kill_ferryfs
+}
+
+# Pools that no daemon has seen, and no state
+never_met() {
+    rm -rf "$STATE" "$POOLS"/*/.ferryfs-pool
+    record_world
+}
+
 # For the sweeps: every N of most calls. Of pread and malloc there are hundreds that tell nearly the same, and ENOSPC
-# and short writes go where EIO goes: of those every 97th and every third, unless EVERY=1 (tests/nightly).
+# and short writes go where EIO goes: of those every 11th, 23rd and third, unless EVERY=1 (tests/nightly).
 EVERY=${EVERY:-0}
 # CALL [ERRNO]
 stride_of() {
     case $1:${2-} in
     *) ((EVERY)) && echo 1 && return ;;&
-    pread:* | malloc:*) echo 97 ;;
+    pread:*) echo 11 ;;
+    malloc:*) echo 23 ;;
     pwrite:ENOSPC | pwrite:short) echo 3 ;;
     *) echo 1 ;;
     esac
 }
 # CALL STRIDE
-every() { if (($2 == 1)); then echo "every $1"; else echo "every ${2}th $1"; fi; }
+every() { if (($2 == 1)); then echo "every $1"; else echo "one $1 in $2"; fi; }
+
+# A sweep of another call would find none, or never end: CALL...
+only_known_calls() {
+    local call
+    for call in "$@"; do
+        ctl counts | grep -q "^$call " || die "the shim knows no call $call"
+    done
+}
+
+# What a sweep begins with: CALL VOLUME ACTION. The catalogue is allocated once, when it is made.
+prepare() {
+    [[ $3 == forward ]] || interrupted "$2"
+    [[ $1:$3 != fallocate:forward ]] || never_met
+}
+
+# CALL N VOLUME HITS: after the run that was not hit, the last of a sweep. It went through to the end, under the eyes
+# of the shim, and had not so many calls; so where nothing was hit there was nothing to be hit.
+was_complete() {
+    local calls
+    calls=$(ctl counts | sed -n "s/^$1 //p")
+    is "$3/migrate/status" success || wrong "the last run ended in $(value "$3/migrate/status"): $(value "$3/migrate/error")"
+    holds test "$(ctl counts | awk '{ n += $2 } END { print n }')" -gt 0
+    under "$2" "$calls" "calls of $1 in the last run"
+    echo "# $4 times, of $calls calls in the last run"
+}
 
 # ACTION VOLUME: start, do that, and wait for the end of the daemon or of the job. True: it died.
 run() {
