@@ -4,6 +4,7 @@
  *   faultctl FILE reset            forget all: counts, hits, what was released
  *   faultctl FILE hit SECONDS      wait until a call was hit; exit status 1: none was
  *   faultctl FILE release          whoever is held goes on, and nobody is held any more
+ *   faultctl FILE pass N           N calls more go on, of those that are held or will be
  *   faultctl FILE arm|disarm       rules with `armed` begin to count, or cease to
  *   faultctl FILE counts           `CALL N` lines
  *   faultctl FILE log              a line for every hit
@@ -73,12 +74,18 @@ static int do_hit(struct shared *shared, const char *arg)
     return wait_for(&shared->hits, strtol(arg, NULL, 10)) ? 0 : 1;
 }
 
+static int do_pass(struct shared *shared, const char *arg)
+{
+    atomic_fetch_add(&shared->passes, (uint32_t)strtoul(arg, NULL, 10));
+    syscall(SYS_futex, &shared->passes, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    return 0;
+}
+
 static int do_release(struct shared *shared, const char *arg)
 {
     (void)arg;
     atomic_store(&shared->released, 1);
-    syscall(SYS_futex, &shared->released, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-    return 0;
+    return do_pass(shared, "1"); /* they look there */
 }
 
 static int do_arm(struct shared *shared, const char *arg)
@@ -166,8 +173,8 @@ static const struct {
     int n_args;
 } commands[] = {
     {"reset", do_reset, 0},   {"hit", do_hit, 1},       {"release", do_release, 0},
-    {"counts", do_counts, 0}, {"log", do_log, 0},       {"killer", do_killer, 1},
-    {"arm", do_arm, 0},       {"disarm", do_disarm, 0},
+    {"pass", do_pass, 1},     {"counts", do_counts, 0}, {"log", do_log, 0},
+    {"killer", do_killer, 1}, {"arm", do_arm, 0},       {"disarm", do_disarm, 0},
 };
 
 int main(int argc, char **argv)
@@ -175,7 +182,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc > 2 && i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(argv[2], commands[i].name) == 0 && argc == 3 + commands[i].n_args)
             return commands[i].run(map_file(argv[1]), argv[3]);
-    fprintf(stderr,
-            "usage: faultctl FILE reset|hit SECONDS|release|arm|disarm|counts|log|killer NAME\n");
+    fprintf(stderr, "usage: faultctl FILE reset|hit SECONDS|release|pass "
+                    "N|arm|disarm|counts|log|killer NAME\n");
     return 2;
 }

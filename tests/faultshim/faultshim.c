@@ -6,11 +6,11 @@
  *   file     shared with the other processes and with faultctl, which reads it and lets go of what
  * is held call     one of CALL_NAMES; without it calls are only counted at       the N-th call that
  * counts is hit; with `from` it and every later one do       an errno's name: fail with it; short:
- * half of the bytes; hold: wait for `faultctl release`; kill: SIGKILL this process; killtree:
- * SIGKILL the daemon ($FERRYFS_CRASH_PID) at once where it can be reached, and ask `faultctl
- * killer` to kill the rest; this call never returns program  only where the command line holds that
- * word under    only where the descriptor or a name lies under that path (last: it may hold a
- * comma) ASan's library has to be preloaded before this one.
+ * half of the bytes; hold: wait for `faultctl release`, or for a `pass`; kill: SIGKILL this
+ * process; killtree: SIGKILL the daemon ($FERRYFS_CRASH_PID) at once where it can be reached, and
+ * ask `faultctl killer` to kill the rest; this call never returns program  only where the command
+ * line holds that word under    only where the descriptor or a name lies under that path (last: it
+ * may hold a comma) ASan's library has to be preloaded before this one.
  *
  * A sandboxed process may not be able to ask what a descriptor is: what descriptors are is noted
  * when the program begins and when it asks for a seccomp filter; what is opened later by such a
@@ -130,6 +130,19 @@ static void futex_raise(_Atomic uint32_t *word)
     RAW(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+/* Until all are released, or one pass is left. */
+static void hold(void)
+{
+    while (atomic_load(&shim.shared->released) == 0) {
+        uint32_t n = atomic_load(&shim.shared->passes);
+
+        if (n > 0 && atomic_compare_exchange_strong(&shim.shared->passes, &n, n - 1))
+            return;
+        if (n == 0)
+            RAW(SYS_futex, &shim.shared->passes, FUTEX_WAIT, 0, NULL, NULL, 0);
+    }
+}
+
 static void tell(uint64_t count)
 {
     char line[160];
@@ -169,7 +182,7 @@ static enum action strike(enum call call)
         return ACTION_COUNT;
     tell(count);
     if (shim.action == ACTION_HOLD)
-        futex_wait_for(&shim.shared->released);
+        hold();
     if (shim.action == ACTION_KILL)
         die_here();
     if (shim.action == ACTION_KILLTREE)

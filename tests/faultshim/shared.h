@@ -42,6 +42,7 @@ enum call {
 struct shared {
     _Atomic uint32_t hits;     /* faults so far; a futex */
     _Atomic uint32_t released; /* not 0: nobody is held any more; a futex */
+    _Atomic uint32_t passes;   /* so many of those that are held may go on; a futex */
     _Atomic uint32_t kill;     /* not 0: the whole tree is to be killed; a futex */
     _Atomic uint32_t armed;    /* rules with `armed` hold only while this is not 0 */
     _Atomic uint32_t log_bytes;

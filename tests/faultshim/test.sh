@@ -72,6 +72,16 @@ wait $holder
 check "hold: a sandboxed process waits at its call until it is released" "$? $hit $held $(ctl counts | grep pwrite)" \
     "0 0 pwrite 2 pwrite 5"
 
+run "call=pwrite,from,do=hold,under=$T" pwrite "$T/in/f" 5 >"$T/said" &
+holder=$!
+ctl hit 20
+ctl pass 3
+until [[ $(ctl counts | grep pwrite) == "pwrite 4" ]] || ((SECONDS > 20)); do :; done
+held=$(ctl counts | grep pwrite)
+ctl release
+wait $holder
+check "pass: as many go on, and the next is held" "$held, $(<"$T/said")" "pwrite 4, 8 8 8 8 8 "
+
 "$BUILD/faultctl" "$FILE" killer VICTIM_FAMILY &
 VICTIM_FAMILY=1 run "call=pwrite,at=2,do=killtree,under=$T" sandbox "$T/in/f" 5
 check "killtree: a sandboxed process is killed from outside" $? 137

@@ -17,7 +17,8 @@
 #
 #   fault RULES  no_fault                   for the next start: what tests/faultshim does (FAULTSHIM without file=)
 #   CRASH=NAME[:N]                          for the next start: the named crash point (copy/base/crash.h)
-#   hold_copies  ctl hit 20  ctl release    for the next start: workers wait in their first write; wait; let go
+#   hold_copies  ctl hit 20  ctl release    for the next start: workers wait in their first write; wait; let go;
+#                            ctl pass N     let N writes go on
 #
 # FERRYFS_BUILD is the build directory. SLOW says how much slower than a plain build this one is.
 
