@@ -141,16 +141,40 @@ as_nobody grep -rs . "$MNT" >"$WORLD/out"
 eq "$(grep -c '/status:' "$WORLD/out")" "$(find "$MNT" -name status | wc -l)"
 eq "$(grep -cE '/(path|hidden|address):' "$WORLD/out")" 0
 
-proves "100 readers during a migration see nothing but legal words"
+proves "100 readers during a migration see that it migrates, and none has to wait"
+stop_ferryfs
+hold_copies
+start_ferryfs
+says ok op write "$MNT/db3/migrate/target" ssd
+held
+for ((i = 0; i < 100; i++)); do
+    for ((k = 0; k < 10; k++)); do cat "$MNT"/db*/status "$MNT"/db*/migrate/status; done >"$WORLD/seen.$i" &
+    readers[i]=$!
+done 2>"$WORLD/errors"
+all_ended() {
+    local reader
+    for reader in "${readers[@]}"; do ended "$reader" || return 1; done
+}
+holds until_true all_ended # the copy is held all the while
+phase_is db3 copying || wrong "it went on: $(<"$MNT/db3/migrate/phase")"
+for ((i = 0; i < 100; i++)); do
+    eq "$(sort "$WORLD/seen.$i" | uniq -c | tr -s ' \n' ' ')" " 20 available 20 migrating 20 success " "reader $i"
+done
+eq "$(<"$WORLD/errors")" ""
+proves "and others that look on till its end see nothing but legal words"
 for ((i = 0; i < 100; i++)); do
     for ((k = 0; k < 10; k++)); do cat "$MNT"/db*/status "$MNT"/db*/migrate/status; done &
     readers[i]=$!
 done >"$WORLD/out" 2>"$WORLD/errors"
-migrate db3 ssd
+ctl release
+eq "$(result db3)" success
 wait "${readers[@]}"
 eq "$(sort -u "$WORLD/out" | grep -vxE 'available|migrating|null|starting|completing|success')" ""
 eq "$(<"$WORLD/errors")" ""
 eq "$(wc -l <"$WORLD/out")" 6000
+no_fault
+stop_ferryfs
+start_ferryfs
 
 proves "values are as they were"
 migrate db3 hdd
