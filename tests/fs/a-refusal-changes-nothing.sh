@@ -13,6 +13,7 @@ volume ssd db1 16M dense
 volume ssd db2 16M sparse
 volume ssd huge 1M
 volume ssd taken 1M
+volume lost stray 1M
 truncate -s 100T "$POOLS/ssd/huge"
 mkdir "$POOLS/hdd/taken"
 mkdir "$POOLS/twin"
@@ -69,11 +70,17 @@ proves "EEXIST: something of that name is there, and is left alone"
 refused EEXIST write taken/migrate/target hdd
 
 proves "EHOSTDOWN: the host is down"
-rm "$POOLS/lost/.ferryfs-pool" && rmdir "$POOLS/lost"
+mv "$POOLS/lost" "$WORLD/lost"
 until_true is .control/hosts/lost/state down || wrong "a pool that went is not noticed"
 target EHOSTDOWN write lost
 like "$(<"$MNT/.control/health")" "degraded *lost*"
-mkdir "$POOLS/lost"
+proves "EBUSY: the volume is in error, told at open"
+eq "$(<"$MNT/stray/status")" error
+refused EBUSY open stray/migrate/target hdd
+eq "$(<"$MNT/stray/migrate/message")" "refused EBUSY: the volume is in error: see .control/health"
+mv "$WORLD/lost" "$POOLS/lost"
+until_true is .control/hosts/lost/state up || wrong "a pool that came back is not noticed"
+eq "$(<"$MNT/stray/status")" available
 
 proves "ECONNREFUSED: the host is draining"
 says ok op write "$MNT/.control/hosts/third/drain" 1
@@ -190,6 +197,23 @@ says ok op write "$V/migrate/abort" 1
 fsfreeze -u "$POOLS/hdd"
 eq "$(result db1)" aborted
 stop_ferryfs
+
+proves "EBUSY: it is too late to abort once the volume is at its new host, told at open"
+from=ssd to=hdd
+for call in renameat2 unlinkat; do
+    fault "call=$call,program=pool-agent,from,do=hold,under=$POOLS/$from"
+    start_ferryfs
+    says ok op write "$V/migrate/target" "$to"
+    held
+    eq "$(<"$V/migrate/phase") $(<"$V/host")" "cleaning $to"
+    refused EBUSY open db1/migrate/abort 1
+    eq "$(<"$V/migrate/message")" "refused EBUSY: too late: the volume is at $to already"
+    ctl release
+    eq "$(result db1)" success
+    until_true idle
+    stop_ferryfs
+    from=hdd to=ssd
+done
 
 proves "EDQUOT: the storage says that the quota is used up"
 fault "call=ftruncate,program=pool-agent,from,do=EDQUOT,under=$POOLS/hdd"
