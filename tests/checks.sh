@@ -5,6 +5,7 @@
 #   eq GOT WANTED                           checks; a failed one is told and fails the sentence, the test goes on
 #   like GOT PATTERN   holds CMD...   fails CMD...   says OUTPUT CMD...   under LIMIT GOT
 #   until_true CMD...                       waits for it (false after a deadline)
+#   needs PROGRAM...                        without them the test ends as a failure
 
 N_TESTS=0 N_FAILED=0 SENTENCE='' SENTENCE_OK=1
 # What is said of a failure goes where the log of a run keeps it, also out of a block whose errors go nowhere
@@ -55,6 +56,14 @@ says() {
     shift
     got=$("$@" 2>&1)
     [[ $got == "$wanted" ]] || wrong "$* says \"$got\", not \"$wanted\""
+}
+
+# Of what tests/run installs: a check that cannot be made is no success
+needs() {
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || die "there is no $program, which tests/run would install"
+    done
 }
 
 # Waiting

@@ -2,6 +2,7 @@
 # What a destination holds is overwritten only where the user said so; whatever is refused has changed nothing.
 # shellcheck source=tests/copy/lib.sh
 . "$(dirname "$0")/lib.sh"
+needs nbdkit
 
 volume source 3M sparse 1
 volume old 2M dense 2
@@ -113,28 +114,26 @@ proves "a name with control characters is shown harmless"
 exits 1 $'no\e[31m' there
 eq "$ERR" 'ferrycopy: cannot open no\x1b[31m: No such file or directory'
 
-if command -v nbdkit >/dev/null; then
-    proves "an NBD export wants --force too, and room; with it as many connections as it is told"
-    nbdkit --foreground --unix socket memory 4M 2>/dev/null &
-    until_true test -S socket || wrong "nbdkit does not listen"
-    nbd="nbd+unix:///?socket=$WORLD/socket"
-    exits 3 source "$nbd"
-    eq "$ERR" "ferrycopy: $nbd is there already; --force overwrites what it holds"
-    exits 3 --create source "$nbd"
-    like "$ERR" "ferrycopy: $nbd is no file; --create wants a new one"
-    exits 0 --force --connections=2 source "$nbd"
-    like "$ERR" "ferrycopy: $nbd is larger than the source: beyond 3.0 MiB it stays as it is"
-    exits 0 --compare source "$nbd"
-    volume large 5M sparse 5
-    exits 3 --force large "$nbd"
-    eq "$ERR" "ferrycopy: $nbd is too small: it has 4.0 MiB, and 5.0 MiB are needed"
-    exits 3 --force "$nbd" "$nbd"
-    eq "$ERR" "ferrycopy: $nbd and $nbd are the same; nothing to copy"
-    proves "a server that is not there is told"
-    exits 1 "nbd+unix:///?socket=$WORLD/nobody" there
-    like "$ERR" "ferrycopy: *nobody*"
-    fails test -e there
-fi
+proves "an NBD export wants --force too, and room; with it as many connections as it is told"
+nbdkit --foreground --unix socket memory 4M 2>/dev/null &
+until_true test -S socket || wrong "nbdkit does not listen"
+nbd="nbd+unix:///?socket=$WORLD/socket"
+exits 3 source "$nbd"
+eq "$ERR" "ferrycopy: $nbd is there already; --force overwrites what it holds"
+exits 3 --create source "$nbd"
+like "$ERR" "ferrycopy: $nbd is no file; --create wants a new one"
+exits 0 --force --connections=2 source "$nbd"
+like "$ERR" "ferrycopy: $nbd is larger than the source: beyond 3.0 MiB it stays as it is"
+exits 0 --compare source "$nbd"
+volume large 5M sparse 5
+exits 3 --force large "$nbd"
+eq "$ERR" "ferrycopy: $nbd is too small: it has 4.0 MiB, and 5.0 MiB are needed"
+exits 3 --force "$nbd" "$nbd"
+eq "$ERR" "ferrycopy: $nbd and $nbd are the same; nothing to copy"
+proves "a server that is not there is told"
+exits 1 "nbd+unix:///?socket=$WORLD/nobody" there
+like "$ERR" "ferrycopy: *nobody*"
+fails test -e there
 
 if [[ $(id -u) == 0 ]]; then
     truncate -s 4M disk

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Whatever reads the tree gets each value whole, ends at once, and says success.
 . "$(dirname "$0")/lib.sh"
+needs busybox rsync
 pool ssd tmpfs
 pool hdd tmpfs
 volume ssd db1 4M sparse
@@ -35,12 +36,10 @@ same_tree() {
 
 reads "cat" cat "$V/status"
 eq "$(<"$WORLD/out")" available
-if command -v busybox >/dev/null; then
-    reads "busybox cat" busybox cat "$V/status"
-    eq "$(<"$WORLD/out")" available
-    reads "busybox cp of a file" busybox cp "$V/uuid" "$WORLD/copied"
-    eq "$(<"$WORLD/copied")" "$(<"$V/uuid")"
-fi
+reads "busybox cat" busybox cat "$V/status"
+eq "$(<"$WORLD/out")" available
+reads "busybox cp of a file" busybox cp "$V/uuid" "$WORLD/copied"
+eq "$(<"$WORLD/copied")" "$(<"$V/uuid")"
 reads "head" head -n 1 "$V/status"
 eq "$(<"$WORLD/out")" available
 reads "head -c 3" head -c 3 "$V/status"
@@ -65,10 +64,8 @@ reads "cp -r of the whole mount" cp -r "$MNT/." "$WORLD/cp"
 same_tree "$WORLD/cp"
 reads "cp -a of the whole mount" cp -a "$MNT" "$WORLD/cp-a"
 same_tree "$WORLD/cp-a"
-if command -v rsync >/dev/null; then
-    reads "rsync -a of the whole mount" rsync -a "$MNT/" "$WORLD/rsync"
-    same_tree "$WORLD/rsync"
-fi
+reads "rsync -a of the whole mount" rsync -a "$MNT/" "$WORLD/rsync"
+same_tree "$WORLD/rsync"
 reads "tar of the whole mount" tar -C "$MNT" -cf "$WORLD/all.tar" .
 tar -C "$WORLD/tar" -xf "$WORLD/all.tar"
 same_tree "$WORLD/tar"
