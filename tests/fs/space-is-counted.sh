@@ -13,6 +13,7 @@ MIB=$((1024 * 1024))
 
 # VOLUME HOST: what `candidates` says of it
 judged() { sed -n "s/^$2 \([A-Za-z]*\) .*/\1/p" "$MNT/$1/migrate/candidates"; }
+judged_ok() { [[ $(judged "$@") == ok ]]; }
 # VOLUME HOST: the room it tells of
 room() { sed -n "s/^$2 .* \([0-9]*\)$/\1/p" "$MNT/$1/migrate/candidates"; }
 
@@ -28,7 +29,8 @@ take_turns() {
         migrate "$2" ssd
         migrate "$3" "$1"
         migrate "$3" ssd
-        eq "$(judged "$2" "$1")" ok
+        # What was removed may be held open a moment longer, by a process that is ending
+        until_true judged_ok "$2" "$1" || wrong "$1 is judged $(judged "$2" "$1") by now"
     done
 }
 
