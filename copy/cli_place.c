@@ -8,6 +8,7 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/io.h"
 #include "copy/cli_name.h"
+#include "copy/cli_same.h"
 #include "copy/endpoint/file.h"
 
 #define MODE_BITS 0777
@@ -117,20 +118,10 @@ int place_open_source(struct place *place, const char *name, const struct cli_op
     return r < 0 ? r : wrap(place, ENDPOINT_READ, ret);
 }
 
-static bool is_same(const struct place *a, const struct place *b)
-{
-    if (!a->st.st_mode || !b->st.st_mode)
-        return a->kind == PLACE_OTHER && b->kind == PLACE_OTHER && strcmp(a->name, b->name) == 0;
-    if (S_ISBLK(a->st.st_mode) && S_ISBLK(b->st.st_mode))
-        return a->st.st_rdev == b->st.st_rdev;
-    return S_ISREG(a->st.st_mode) && S_ISREG(b->st.st_mode) && a->st.st_dev == b->st.st_dev &&
-           a->st.st_ino == b->st.st_ino;
-}
-
 static int refuse_same(const struct place *place, const struct place_terms *terms,
                        struct cli_result *ret)
 {
-    if (!is_same(terms->source, place))
+    if (!cli_is_same(terms->source, place))
         return 0;
     return cli_refuse(ret, EINVAL, "%.80s and %.80s are the same; nothing to copy",
                       terms->source->name, place->name);

@@ -163,6 +163,35 @@ if [[ $(id -u) == 0 ]]; then
     ln -s "$LOOP" device
     exits 3 --force "$LOOP" device
     eq "$ERR" "ferrycopy: $LOOP and device are the same; nothing to copy"
+    proves "a file and a loop device over it are the same, whichever is the source, partitions too"
+    volume under 4M dense 11
+    printf 'start=2048, size=2048\nstart=4096, size=2048\n' | sfdisk -q under >/dev/null 2>&1
+    sum=$(sum under)
+    loop under -P
+    device=$LOOP
+    loop under
+    other=$LOOP
+    same="are the same; nothing to copy"
+    exits 3 --force "$device" under
+    eq "$ERR" "ferrycopy: $device and under $same"
+    exits 3 --force under "$device"
+    eq "$ERR" "ferrycopy: under and $device $same"
+    exits 3 --force "$device" "$other"
+    eq "$ERR" "ferrycopy: $device and $other $same"
+    parts=0
+    for number in 1 2; do
+        part=/sys/block/${device##*/}/${device##*/}p$number/dev
+        [[ -e $part ]] && IFS=: read -r major minor <"$part" && mknod "part$number" b "$major" "$minor" && parts=$number
+    done
+    if [[ $parts == 2 ]]; then
+        exits 3 --force part1 under
+        eq "$ERR" "ferrycopy: part1 and under $same"
+    fi
+    eq "$(sum under)" "$sum"
+    if [[ $parts == 2 ]]; then
+        exits 0 --force part1 part2
+        holds same part1 part2
+    fi
     proves "a device that is mounted is refused"
     truncate -s 32M image
     mkfs.ext4 -q -F image
