@@ -82,9 +82,9 @@ static bool has_begun(const struct cli_job *copy)
 static int check_begun(struct cli_job *copy)
 {
     if (copy->destination.kind == PLACE_FILE &&
-        copy->destination.size_bytes != copy->source.size_bytes)
+        copy->destination.size_bytes < copy->source.size_bytes)
         return cli_refuse(copy->ret, ESTALE,
-                          "%.80s has another size than when it was copied to; to begin anew remove "
+                          "%.80s is smaller than when it was copied to; to begin anew remove "
                           "%.80s and use --force",
                           copy->destination.name, copy->cli->options->map);
     return cli_map_check(copy);
@@ -93,14 +93,12 @@ static int check_begun(struct cli_job *copy)
 /* Everything that could refuse comes before this, and before anything is changed. */
 static int prepare_destination(struct cli_job *copy)
 {
-    bool file = copy->destination.kind == PLACE_FILE;
     int r = has_begun(copy) ? check_begun(copy) : 0;
 
-    if (r < 0 || copy->destination.kind == PLACE_PIPE || (file && has_begun(copy)))
+    if (r < 0 || copy->destination.kind == PLACE_PIPE ||
+        copy->source.size_bytes == CLI_SIZE_UNKNOWN)
         return r;
-    if (copy->source.size_bytes != CLI_SIZE_UNKNOWN)
-        return place_set_size(&copy->destination, copy->source.size_bytes, copy->ret);
-    return file ? place_set_size(&copy->destination, 0, copy->ret) : 0;
+    return place_set_size(&copy->destination, copy->source.size_bytes, copy->ret);
 }
 
 static int open_all(struct cli_job *copy)
@@ -135,7 +133,7 @@ static struct engine_job job_of(struct cli_job *copy)
         .digests = copy->digests,
         .start = copy->mark,
         .checkpoint_ns = CHECKPOINT_NS,
-        .destination_zero = copy->destination.zero,
+        .destination_zero = copy->destination.made,
         .never_sparse = !options->sparse,
         .clone = options->reflink && options->sparse,
         .verify_behind = copy->digests != NULL,
@@ -232,8 +230,10 @@ static int copy_from_pipe(struct cli_job *copy)
         r = cli_pipe_in(&inlet, &copy->destination, copy->queue, copy->ret);
     if (r == 0) {
         atomic_store(&copy->cli->size_bytes, inlet.n_bytes);
-        if (copy->destination.kind != PLACE_FILE)
-            r = place_set_size(&copy->destination, inlet.n_bytes, copy->ret);
+        r = copy->destination.kind == PLACE_FILE
+                ? place_cut(&copy->destination, inlet.n_bytes, copy->cli->options->sparse,
+                            copy->ret)
+                : place_set_size(&copy->destination, inlet.n_bytes, copy->ret);
     }
     if (r == 0 && copy->verify)
         r = verify_pipe(copy, &inlet);
@@ -278,8 +278,13 @@ static int copy_any(struct cli_job *copy)
 /* The map goes last, when the copy needs it no more. */
 static int conclude(struct cli_job *copy)
 {
-    int r = place_complete(&copy->destination, &copy->source, copy->ret);
+    uint64_t size_bytes = copy->source.size_bytes;
+    int r = 0;
 
+    if (size_bytes != CLI_SIZE_UNKNOWN)
+        r = place_cut(&copy->destination, size_bytes, copy->cli->options->sparse, copy->ret);
+    if (r == 0)
+        r = place_complete(&copy->destination, &copy->source, copy->ret);
     if (r < 0 || !copy->map)
         return r;
     r = map_remove(take_ptr(copy->map));
@@ -303,8 +308,7 @@ static void tell_left(struct cli_job *copy, bool touched)
     }
     if (place_discard(destination))
         text_add(&copy->ret->also, "%s: what was copied is removed", destination->name);
-    else if (destination->emptied ||
-             (touched && destination->ep && !cli_name_is_null(destination->name)))
+    else if (touched && destination->ep && !cli_name_is_null(destination->name))
         text_add(&copy->ret->also, "%s is not complete and not what it was; do not use it",
                  destination->name);
 }

@@ -82,7 +82,7 @@ static void go_on(struct slot *slot)
         size_t n = pour->sparse ? zero_run(slot->buf + slot->n_done, left, &zero) : left;
 
         atomic_fetch_add(zero ? &progress->zero_bytes : &progress->copied_bytes, n);
-        if (zero && pour->destination->zero) {
+        if (zero && pour->destination->made) {
             slot->n_done += n;
             continue;
         }

@@ -170,13 +170,14 @@ static int open_old_file(struct place *place, const struct place_terms *terms,
     if (place->fd < 0)
         return fail_open(place, errno, ret);
     place->owns_fd = true;
-    r = learn_file(place, false, ret);
+    /* Only once it is locked does what is seen of it stay. */
+    r = lock_file(place, ret);
+    if (r == 0)
+        r = learn_file(place, false, ret);
     if (r == 0)
         r = refuse_same(place, terms, ret);
     if (r == 0)
         r = refuse_file(place, terms, ret);
-    if (r == 0)
-        r = lock_file(place, ret);
     return r < 0 ? r : wrap(place, ENDPOINT_WRITE, ret);
 }
 

@@ -28,10 +28,8 @@ struct place {
     bool owns_fd;
     struct endpoint *ep; /* NULL: a pipe has none */
     uint64_t size_bytes; /* when it was opened; CLI_SIZE_UNKNOWN of a pipe */
-    bool made;           /* by us: discarded unless it was completed */
+    bool made;           /* by us: all holes at first, and discarded unless it was completed */
     bool nameless;       /* and nobody sees it until then */
-    bool emptied;        /* what it held is gone */
-    bool zero;           /* it reads zero, wherever nobody has written yet */
 };
 
 #define PLACE_NONE ((struct place){.fd = -1})
@@ -50,11 +48,16 @@ int place_open_source(struct place *place, const char *name, const struct cli_op
 int place_open_destination(struct place *place, const char *name, const struct cli_options *options,
                            const struct place_terms *terms, struct cli_result *ret);
 
-/* Give a file that size; of what has its own one, see whether it has room. */
+/* See to it that it has room for so much. An old file keeps what it holds, and what lies beyond
+ * until place_cut: it may be what the source reads, under a name that nobody sees through. */
 int place_set_size(struct place *place, uint64_t size_bytes, struct cli_result *ret);
 
 /* What comes out of a pipe has come so far: see that there is room for it. */
 int place_grow(struct place *place, uint64_t size_bytes, struct cli_result *ret);
+
+/* All of the copy is in it and flushed: an old file loses what lies beyond, and the space that its
+ * holes were given ahead of data unless it is wanted, durably. */
+int place_cut(struct place *place, uint64_t size_bytes, bool sparse, struct cli_result *ret);
 
 /* Who it is, after a reboot too; out: cap bytes. */
 void place_identify(const struct place *place, char *out, size_t cap);

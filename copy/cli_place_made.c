@@ -10,6 +10,7 @@
 #include "copy/base/io.h"
 #include "copy/cli_name.h"
 #include "copy/cli_place.h"
+#include "copy/cli_window.h"
 
 #define MODE_BITS 0777
 
@@ -32,17 +33,50 @@ int place_sync_parent(const struct place *place, struct cli_result *ret)
     return cli_fail(ret, -r, "cannot flush the directory of %.100s: %s", place->name, strerror(-r));
 }
 
-/* An old file is emptied first: then it reads zero, and its space is its own. */
 static int set_file_size(struct place *place, uint64_t size_bytes, struct cli_result *ret)
 {
+    int r = 0;
+
     if (size_bytes > INT64_MAX)
         return cli_fail(ret, EFBIG, "%.100s cannot be so large", place->name);
-    place->emptied = place->st.st_size > 0 && ftruncate(place->fd, 0) == 0;
-    if ((place->st.st_size > 0 && !place->emptied) || ftruncate(place->fd, (off_t)size_bytes) < 0)
+    if (place->size_bytes < size_bytes && ftruncate(place->fd, (off_t)size_bytes) < 0)
         return cli_fail(ret, errno, "cannot give %.100s its size: %s", place->name,
                         strerror(errno));
-    place->zero = true;
-    return 0;
+    if (place->size_bytes > size_bytes)
+        r = cli_window_put(&place->ep, size_bytes);
+    return r < 0 ? cli_fail(ret, -r, "no memory") : 0;
+}
+
+/* What was allocated ahead of its data takes space, and reads as a hole does. Only space is lost
+ * where this fails. */
+static void free_holes(int fd, off_t size)
+{
+    off_t hole, data = 0;
+
+    while (data < size && (hole = lseek(fd, data, SEEK_HOLE)) >= 0 && hole < size) {
+        data = lseek(fd, hole, SEEK_DATA);
+        if (data < 0 && errno != ENXIO)
+            return;
+        if (data < 0)
+            data = size;
+        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, hole, data - hole);
+    }
+}
+
+int place_cut(struct place *place, uint64_t size_bytes, bool sparse, struct cli_result *ret)
+{
+    struct stat st;
+    int r = 0;
+
+    if (place->kind != PLACE_FILE || place->made)
+        return 0;
+    if (fstat(place->fd, &st) < 0 ||
+        ((uint64_t)st.st_size > size_bytes && ftruncate(place->fd, (off_t)size_bytes) < 0))
+        return cli_fail(ret, errno, "cannot cut %.100s: %s", place->name, strerror(errno));
+    if (sparse)
+        free_holes(place->fd, (off_t)size_bytes);
+    r = io_sync(place->fd);
+    return r < 0 ? cli_fail(ret, -r, "cannot flush %.100s: %s", place->name, strerror(-r)) : 0;
 }
 
 int place_set_size(struct place *place, uint64_t size_bytes, struct cli_result *ret)
@@ -69,11 +103,14 @@ int place_grow(struct place *place, uint64_t size_bytes, struct cli_result *ret)
 {
     char size[CLI_SIZE_BYTES];
 
-    if (place->kind == PLACE_FILE && ftruncate(place->fd, (off_t)size_bytes) < 0)
-        return cli_fail(ret, errno, "cannot make %.100s larger: %s", place->name, strerror(errno));
-    if (place->kind != PLACE_FILE && place->size_bytes < size_bytes)
+    if (place->size_bytes >= size_bytes)
+        return 0;
+    if (place->kind != PLACE_FILE)
         return cli_fail(ret, ENOSPC, "%.100s is too small: it has %s, and more has come",
                         place->name, cli_size_text(place->size_bytes, size));
+    if (ftruncate(place->fd, (off_t)size_bytes) < 0)
+        return cli_fail(ret, errno, "cannot make %.100s larger: %s", place->name, strerror(errno));
+    place->size_bytes = size_bytes;
     return 0;
 }
 

@@ -107,7 +107,7 @@ printf x | dd of=copy bs=1 conv=notrunc status=none
 refused "ferrycopy: copy does not hold what map says, at byte 0; to begin anew remove the map and use --force" source copy
 cat kept >copy
 truncate -s 1M copy
-refused "ferrycopy: copy has another size than when it was copied to; *" source copy
+refused "ferrycopy: copy is smaller than when it was copied to; *" source copy
 cat kept >copy
 printf xxxxxxxx | dd of=copy bs=1 seek=4097 conv=notrunc status=none
 exits 0 --resume map source copy
