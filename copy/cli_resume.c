@@ -6,7 +6,13 @@
 #include "copy/base/cleanup.h"
 #include "copy/engine.h"
 
-#define RESUME_SAMPLES 32
+#define RESUME_SAMPLES 32   /* ranges of what is done, each looked at where it begins and ends */
+#define EXTENTS_MAX    1000 /* asked for in one of them */
+
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
 
 static uint64_t mtime_ns(const struct place *place)
 {
@@ -51,31 +57,84 @@ static int same_grain(struct cli_job *copy, char *bufs, uint64_t offset)
     return memcmp(bufs, bufs + ENDPOINT_GRAIN_BYTES, n) == 0 ? 0 : -ESTALE;
 }
 
+/* The grain that holds a byte. */
+static int check_at(struct cli_job *copy, char *bufs, uint64_t offset)
+{
+    int r;
+
+    offset -= offset % ENDPOINT_GRAIN_BYTES;
+    r = same_grain(copy, bufs, offset);
+    if (r == 0)
+        return 0;
+    copy->ret->bad_bytes = offset;
+    if (r == -ESTALE)
+        return cli_refuse(copy->ret, ESTALE,
+                          "%.80s does not hold what %.80s says, at byte %" PRIu64
+                          "; to begin anew remove the map and use --force",
+                          copy->destination.name, copy->cli->options->map, offset);
+    return cli_fail(copy->ret, -r, "cannot compare what an earlier run has copied: %s",
+                    strerror(-r));
+}
+
+/* Where the source's data in a range begins, and its last byte; without any, or among too many
+ * pieces to ask for, the first and last byte that were come to. */
+static int find_data(struct cli_job *copy, uint64_t start, uint64_t end, uint64_t *ret_first,
+                     uint64_t *ret_last)
+{
+    bool found = false, hole;
+
+    *ret_first = start;
+    *ret_last = end - 1;
+    for (unsigned i = 0; start < end && i < EXTENTS_MAX; i++) {
+        uint64_t next;
+        int r = endpoint_extent(copy->source.ep, start, end, &next, &hole);
+
+        if (r < 0)
+            return cli_fail(copy->ret, -r, "cannot find the data of %.100s: %s", copy->source.name,
+                            strerror(-r));
+        if (!hole && !found)
+            *ret_first = start;
+        if (!hole)
+            *ret_last = next - 1;
+        found = found || !hole;
+        start = next;
+    }
+    return 0;
+}
+
+/* Its ends, and those of the data in it: what is stale is so up to the end of something. */
+static int check_range(struct cli_job *copy, char *bufs, uint64_t start, uint64_t end)
+{
+    uint64_t first, last;
+    int r = find_data(copy, start, end, &first, &last);
+    const uint64_t places[] = {start, first, last, end - 1};
+
+    for (size_t i = 0; r == 0 && i < ARRAY_N(places); i++) {
+        if (i == 0 || places[i] / ENDPOINT_GRAIN_BYTES != places[i - 1] / ENDPOINT_GRAIN_BYTES)
+            r = check_at(copy, bufs, places[i]);
+    }
+    return r;
+}
+
 /* Does the destination hold what the map says? */
 int cli_map_check(struct cli_job *copy)
 {
-    uint64_t n_grains = copy->mark.low_bytes / ENDPOINT_GRAIN_BYTES;
-    uint64_t n = n_grains < RESUME_SAMPLES ? n_grains : RESUME_SAMPLES;
+    const struct journal_mark *mark = &copy->mark;
+    uint64_t block_bytes = copy->key.block_bytes, size_bytes = copy->source.size_bytes;
+    uint64_t step =
+        (mark->low_bytes / RESUME_SAMPLES / ENDPOINT_GRAIN_BYTES + 1) * ENDPOINT_GRAIN_BYTES;
     OWNED(mem) char *bufs = aligned_alloc(ENDPOINT_GRAIN_BYTES, 2 * (size_t)ENDPOINT_GRAIN_BYTES);
+    int r = bufs ? 0 : cli_fail(copy->ret, ENOMEM, "no memory for samples");
 
-    if (!bufs)
-        return cli_fail(copy->ret, ENOMEM, "no memory for samples");
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t offset = n_grains * i / n * ENDPOINT_GRAIN_BYTES;
-        int r = same_grain(copy, bufs, offset);
+    for (uint64_t at = 0; r == 0 && at < mark->low_bytes; at += step)
+        r = check_range(copy, bufs, at, min_of(at + step, mark->low_bytes));
+    for (unsigned i = 0; r == 0 && i < JOURNAL_WINDOW; i++) {
+        uint64_t at = mark->low_bytes + (i + 1) * block_bytes;
 
-        copy->ret->bad_bytes = offset;
-        if (r == -ESTALE)
-            return cli_refuse(copy->ret, ESTALE,
-                              "%.80s does not hold what %.80s says, at byte %" PRIu64
-                              "; to begin anew remove the map and use --force",
-                              copy->destination.name, copy->cli->options->map, offset);
-        if (r < 0)
-            return cli_fail(copy->ret, -r, "cannot compare what an earlier run has copied: %s",
-                            strerror(-r));
+        if ((mark->above >> i & 1) && at < size_bytes)
+            r = check_range(copy, bufs, at, min_of(at + block_bytes, size_bytes));
     }
-    copy->ret->bad_bytes = ENGINE_NO_PLACE;
-    return 0;
+    return r;
 }
 
 void cli_map_checkpoint(void *arg, const struct journal_mark *mark)

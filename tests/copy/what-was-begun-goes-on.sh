@@ -113,6 +113,63 @@ printf xxxxxxxx | dd of=copy bs=1 seek=4097 conv=notrunc status=none
 exits 0 --resume map source copy
 holds same source copy
 
+# LOW ABOVE: the map says that this is done, in blocks of 512 KiB
+map_says() {
+    python3 - "$@" <<'END'
+import struct, sys
+def crc32c(crc, data):
+    crc ^= 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+with open("map", "r+b") as f:
+    seed = struct.unpack("<I", f.read(4096)[-4:])[0]
+    for sequence in (98, 99):
+        page = struct.pack("<QQQQ", sequence, 512 << 10, int(sys.argv[1]), int(sys.argv[2])).ljust(4092, b"\0")
+        f.seek(4096 * (1 + sequence % 2))
+        f.write(page + struct.pack("<I", crc32c(seed, page)))
+END
+}
+
+# SOURCE OFFSET [LOW ABOVE]: of a copy of which so much is done, by the map, a grain is what it was before
+stale_at() {
+    local source=$1 at=$2
+    rm -f map copy first
+    begins --speed=4K --resume map "$source" copy
+    until_true has_map || wrong "it has not begun: $(<err)"
+    kill -KILL "$PID"
+    ends
+    cp --sparse=always "$source" kept
+    cat kept >copy
+    map_says "${3:-$(size_of "$source")}" "${4:-0}"
+    exits 0 --verify=off --resume map "$source" copy
+    rm -f copy
+    begins --speed=4K --resume map "$source" copy
+    until_true has_map || wrong "it has not begun: $(<err)"
+    kill -KILL "$PID"
+    ends
+    cat kept >copy
+    head -c 4096 /dev/zero | dd of=copy bs=4096 seek=$((at / 4096)) conv=notrunc status=none
+    map_says "${3:-$(size_of "$source")}" "${4:-0}"
+    exits 3 --verify=off --resume map "$source" copy
+    like "$ERR" "ferrycopy: copy does not hold what map says, at byte $at; *"
+}
+
+has_map() { [[ -e map && -e copy && $(size_of copy) == $((24 << 20)) ]]; }
+proves "a destination that is older than its map is refused, without verification too: at its end"
+stale_at source $(((24 << 20) - 4096))
+proves "in what is done ahead of the rest"
+stale_at source $((5 << 19)) $((1 << 19)) $((1 << 3))
+proves "where the data is in few places"
+truncate -s 24M sparse
+for at in 3 100 3000 4000; do
+    dd if=source of=sparse bs=4096 skip=$at seek=$at count=1 conv=notrunc status=none
+done
+for at in 3 100 3000 4000; do stale_at sparse $((at * 4096)); done
+rm -f map copy
+
 proves "a map that is none, or is damaged, is refused and left alone"
 half_a_copy
 for damage in 'echo hello' 'head -c 100000 /dev/urandom' 'true'; do
@@ -130,7 +187,6 @@ rmdir map
 proves "a second copy with the same map is kept out"
 rm -f copy
 begins --speed=4K --resume map source copy
-has_map() { [[ -e map && -e copy && $(size_of copy) == $((24 << 20)) ]]; }
 until_true has_map || wrong "it has not begun: $(<err)"
 copies --resume map source copy
 eq "$STATUS" 3
