@@ -25,7 +25,7 @@ static int refuse_kind(const struct place *place, bool source, struct cli_result
                          : source                       ? "write -, and let the shell open it: <"
                                                         : "write -, and let the shell open it: >";
 
-    return cli_fail(ret, EMEDIUMTYPE, "%.100s is %s; %s", place->name, what, remedy);
+    return cli_refuse(ret, EMEDIUMTYPE, "%.100s is %s; %s", place->name, what, remedy);
 }
 
 static int fail_open(const struct place *place, int error, struct cli_result *ret)
@@ -48,6 +48,8 @@ static int open_endpoint(struct place *place, enum endpoint_mode mode,
     struct err why = {0};
     int r = endpoint_open(place->name, mode, &place->ep, &why);
 
+    if (r == -EBUSY)
+        return cli_refuse(ret, EBUSY, "%.240s", why.text);
     if (r == -EPROTONOSUPPORT)
         return cli_fail(ret, -r, "%.100s; a path with a colon is written ./NAME", why.text);
     if (r < 0)

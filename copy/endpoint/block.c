@@ -154,6 +154,16 @@ static int open_device(const char *path, enum endpoint_mode mode, struct err *e)
     return fd;
 }
 
+/* O_EXCL keeps out what claims devices; QEMU and others lock what they use. */
+static int lock_device(int fd, const char *path, struct err *e)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES))
+        return 0;
+    return err_set(e, EBUSY, "%s is in use: another program has locked it", path);
+}
+
 static int block_open(const char *address, enum endpoint_mode mode, struct endpoint **ret,
                       struct err *e)
 {
@@ -164,6 +174,9 @@ static int block_open(const char *address, enum endpoint_mode mode, struct endpo
 
     if (fd < 0)
         return fd;
+    r = mode == ENDPOINT_WRITE ? lock_device(fd, address, e) : 0;
+    if (r < 0)
+        return r;
     if (ioctl(fd, BLKSSZGET, &unit) < 0)
         return err_set(e, errno, "cannot use %s: %s", address, strerror(errno));
     block = calloc(1, sizeof(*block));

@@ -84,15 +84,15 @@ holds same source new
 proves "what is no volume is refused with what to do instead"
 mkdir folder
 mkfifo pipe
-exits 1 source folder
+exits 3 source folder
 eq "$ERR" "ferrycopy: folder is a directory; name a file in it"
-exits 1 folder there
+exits 3 folder there
 eq "$ERR" "ferrycopy: folder is a directory; name a file in it"
-exits 1 source pipe
+exits 3 source pipe
 eq "$ERR" "ferrycopy: pipe is a pipe; write -, and let the shell open it: >"
-exits 1 pipe there
+exits 3 pipe there
 eq "$ERR" "ferrycopy: pipe is a pipe; write -, and let the shell open it: <"
-exits 1 source /dev/null
+exits 3 source /dev/null
 like "$ERR" "ferrycopy: /dev/null is a character device; *"
 ln -s nowhere dangling
 exits 3 source dangling
@@ -106,19 +106,24 @@ like "$ERR" "ferrycopy: gopher: *; a path with a colon is written ./NAME"
 exits 0 source ./gopher:there
 fails test -e there
 
-proves "a file that another program has locked is refused"
-volume locked 1M dense 4
-before=$(sum locked)
-python3 - locked "$FERRYCOPY" <<'END' >out 2>&1
+# --force is refused while another program has it locked
+locked() {
+    local before
+    before=$(sum "$1")
+    python3 - "$1" "$FERRYCOPY" <<'END' >out 2>&1
 import fcntl, os, struct, subprocess, sys
 fd = os.open(sys.argv[1], os.O_RDWR)
 # F_OFD_SETLK, as QEMU locks the images it uses
 fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 100, 1, 0))
 print(subprocess.run([sys.argv[2], "--force", "source", sys.argv[1]]).returncode)
 END
-like "$(<out)" "*ferrycopy: locked is in use: another program has locked it*"
-like "$(<out)" "*3"
-eq "$(sum locked)" "$before"
+    like "$(<out)" "*ferrycopy: $1 is in use: another program has locked it*"
+    like "$(<out)" "*3"
+    eq "$(sum "$1")" "$before"
+}
+proves "a file that another program has locked is refused"
+volume locked 1M dense 4
+locked locked
 
 proves "a volume that is empty is copied too"
 : >nothing
@@ -174,6 +179,8 @@ if [[ $(id -u) == 0 ]]; then
     eq "$ERR" "ferrycopy: $LOOP is a block device; --force overwrites what it holds"
     exits 3 --create source "$LOOP"
     like "$ERR" "*$LOOP is no file; --create wants a new one"
+    proves "one that another program has locked is refused"
+    locked "$LOOP"
     proves "a larger device is used, which is said; what lies beyond stays"
     volume disk 4M dense 9
     tail -c 1M disk >beyond
@@ -231,7 +238,7 @@ if [[ $(id -u) == 0 ]]; then
     loop image
     mkdir mounted
     if mount "$LOOP" mounted; then
-        exits 1 --force source "$LOOP"
+        exits 3 --force source "$LOOP"
         like "$ERR" "ferrycopy: $LOOP is in use: *"
     fi
 fi
