@@ -101,6 +101,26 @@ static int prepare_destination(struct cli_job *copy)
     return place_set_size(&copy->destination, copy->source.size_bytes, copy->ret);
 }
 
+/* That a map is there says that what the destination holds may be overwritten; so it has to be one
+ * still, and a device, which has no more than a name, has to hold something of the copy. */
+static int check_resumed(struct cli_job *copy)
+{
+    const struct cli_options *options = copy->cli->options;
+    bool file = copy->destination.kind == PLACE_FILE;
+
+    if (!copy->resumed || options->force)
+        return 0;
+    if (map_is_new(copy->map)) {
+        copy->resumed = false;
+        return cli_refuse(copy->ret, ESTALE, "%.100s was there, and is gone", options->map);
+    }
+    if (has_begun(copy) || file || cli_name_is_null(copy->destination.name))
+        return 0;
+    return cli_refuse(copy->ret, EEXIST,
+                      "%.80s tells of nothing done yet; --force overwrites what %.80s holds",
+                      options->map, copy->destination.name);
+}
+
 static int open_all(struct cli_job *copy)
 {
     const struct cli_options *options = copy->cli->options;
@@ -111,6 +131,8 @@ static int open_all(struct cli_job *copy)
         r = open_destination(copy);
     if (r == 0)
         r = cli_map_open(copy);
+    if (r == 0)
+        r = check_resumed(copy);
     if (r == 0)
         r = cli_open_queue(copy->cli, &copy->queue, copy->ret);
     return r < 0 ? r : prepare_destination(copy);

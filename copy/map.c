@@ -25,6 +25,7 @@
 #define OPEN_TRIES    10
 
 struct map {
+    bool made;
     int fd, dir_fd; /* the map, locked, and the directory that its name is in */
     char name[NAME_MAX + 1];
     struct map_key key;
@@ -171,6 +172,7 @@ static int make(struct map *map)
         return r;
     }
     map->fd = take_fd(&fd);
+    map->made = true;
     map->state =
         (struct map_state){.sequence = MAP_N_STATES - 1, .block_bytes = map->key.block_bytes};
     return 0;
@@ -277,6 +279,11 @@ int map_open(const char *path, const struct map_key *key, struct map **ret,
         map_convert(&map->state.mark, key->size_bytes, map->state.block_bytes, key->block_bytes);
     *ret = take_ptr(map);
     return 0;
+}
+
+bool map_is_new(const struct map *map)
+{
+    return map->made;
 }
 
 int map_update(struct map *map, const struct journal_mark *mark)

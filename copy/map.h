@@ -44,6 +44,9 @@ bool map_exists(const char *path);
 int map_open(const char *path, const struct map_key *key, struct map **ret,
              struct journal_mark *ret_mark, struct err *e);
 
+/* Was it made just now? */
+bool map_is_new(const struct map *map);
+
 /* What the mark says of the destination was flushed there before. The mark is on stable storage
  * when this returns 0. On a negative errno the map holds this mark or the last one, and may be
  * updated again. */

@@ -193,6 +193,28 @@ eq "$STATUS" 3
 kill -TERM "$PID"
 ends
 
+if command -v nbdkit >/dev/null; then
+    proves "where a map is removed before it could be read, what is there is not overwritten"
+    rm -f map copy
+    nbdkit --foreground --unix slow.socket --filter=delay file source rdelay=50ms 2>/dev/null &
+    server=$!
+    until_true test -S slow.socket || wrong "nbdkit does not listen"
+    volume copy 24M dense 3
+    before=$(sum copy)
+    : >map
+    begins --resume map "nbd+unix:///?socket=$WORLD/slow.socket" copy
+    has_open() { [[ $(readlink /proc/"$PID"/fd/*) == *"$WORLD/copy"* ]]; }
+    until_true has_open || wrong "it has not begun: $(<err)"
+    rm map
+    ends
+    eq "$STATUS" 3
+    eq "$ERR" "ferrycopy: map was there, and is gone"
+    eq "$(sum copy)" "$before"
+    fails test -e map
+    kill "$server"
+    wait "$server" 2>/dev/null
+fi
+
 proves "a map that cannot be made is a failure, and leaves no destination"
 rm -f map copy
 exits 1 --resume no/folder/map source copy
@@ -206,6 +228,13 @@ if [[ $(id -u) == 0 ]]; then
     loop disk
     ln -s "$LOOP" device
     rm -f map first
+    begins --speed=4K --force --resume map source "$LOOP"
+    until_true test -e map || wrong "it has not begun: $(<err)"
+    kill -KILL "$PID"
+    ends
+    exits 3 --resume map source "$LOOP"
+    eq "$ERR" "ferrycopy: map tells of nothing done yet; --force overwrites what $LOOP holds"
+    rm -f map
     begins --speed=2M --force --resume map source "$LOOP"
     until_true has_copied || wrong "it has not begun: $(<err)"
     kill -KILL "$PID"
