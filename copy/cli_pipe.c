@@ -307,6 +307,15 @@ static int send_all(struct cli *cli, struct sequence *sequence, int fd, const st
                     piece.offset, strerror(-r));
 }
 
+/* What the shell has opened for us may be storage. */
+static int sync_outlet(const struct place *destination, struct cli_result *ret)
+{
+    mode_t mode = destination->st.st_mode;
+    int r = S_ISREG(mode) || S_ISBLK(mode) ? io_sync(destination->fd) : 0;
+
+    return r < 0 ? cli_fail(ret, -r, "cannot flush standard output: %s", strerror(-r)) : 0;
+}
+
 int cli_pipe_out(struct cli *cli, const struct place *source, const struct place *destination,
                  struct queue *queue, struct cli_result *ret)
 {
@@ -323,5 +332,6 @@ int cli_pipe_out(struct cli *cli, const struct place *source, const struct place
     if (r < 0)
         return cli_fail(ret, -r, "no memory for buffers");
     (void)fcntl(destination->fd, F_SETPIPE_SZ, PIPE_BYTES);
-    return send_all(cli, sequence, outlet >= 0 ? outlet : destination->fd, source, ret);
+    r = send_all(cli, sequence, outlet >= 0 ? outlet : destination->fd, source, ret);
+    return r < 0 ? r : sync_outlet(destination, ret);
 }

@@ -35,6 +35,7 @@ int cli_inlet_conclude(struct cli_inlet *inlet, struct cli_result *ret);
 int cli_pipe_in(struct cli_inlet *inlet, struct place *destination, struct queue *queue,
                 struct cli_result *ret);
 
-/* A source into a pipe; holes are sent as zeroes. 0 or a negative errno, in words in ret. */
+/* A source into a pipe, or into what else the shell has opened, which is flushed; holes are sent as
+ * zeroes. 0 or a negative errno, in words in ret. */
 int cli_pipe_out(struct cli *cli, const struct place *source, const struct place *destination,
                  struct queue *queue, struct cli_result *ret);

@@ -72,6 +72,14 @@ holds same source to-file
 ferrycopy --progress=json source - 2>err | cmp - source
 like "$(tail -n 1 err)" '{"event":"done",*}'
 
+proves "a file that the shell has opened is flushed like any other, which may fail"
+"$BUILD/tests/faultshim/faultctl" "$WORLD/shim" reset
+FAULT="file=$WORLD/shim,call=fsync,at=1,do=EIO,under=$WORLD"
+ferrycopy source - >to-file 2>err
+eq $? 1
+FAULT=''
+eq "$(<err)" "ferrycopy: cannot flush standard output: Input/output error"
+
 proves "a reader that goes away is an error, and said once"
 ferrycopy source - 2>err | head -c 1 >/dev/null
 eq "${PIPESTATUS[0]}" 1
