@@ -130,8 +130,7 @@ static enum cli_exit work(const struct cli_options *options)
     struct cli_result result = {.bad_bytes = ENGINE_NO_PLACE};
     int signo = 0;
 
-    if (cli_watch(&cli, runs[options->action], &result, &signo) < 0)
-        result.status = CLI_FAILED;
+    cli_watch(&cli, runs[options->action], &result, &signo);
     print_found(options, &result);
     print_failure(&result);
     text_deinit(&result.also);
@@ -161,29 +160,39 @@ static void prepare_process(const struct cli_options *options)
     signal(SIGXFSZ, SIG_IGN); /* EFBIG is told in words */
 }
 
+static int run(const struct cli_options *options)
+{
+    if (!hold_stdio())
+        return (int)cli_trouble(options);
+    prepare_process(options);
+    if (options->action == CLI_HELP)
+        return print_help();
+    if (options->action == CLI_VERSION)
+        return print_version();
+    return (int)work(options);
+}
+
+/* Where what was asked for is printed, nobody has got it; of a copy it is about its progress. */
+static int end_stdout(const struct cli_options *options, int status)
+{
+    int error = fflush(stdout) != 0 ? errno : 0;
+    bool lost = error || (options->action != CLI_COPY && ferror(stdout));
+
+    if (!lost || (status != CLI_DONE && options->action != CLI_COMPARE))
+        return status;
+    cli_say("cannot write standard output%s%s", error ? ": " : "", error ? strerror(error) : "");
+    return (int)cli_trouble(options);
+}
+
 int main(int argc, char **argv)
 {
     struct cli_options options;
     struct err e = {0};
-    int status;
 
-    if (!hold_stdio())
-        return CLI_FAILED;
     if (cli_options_parse(&options, argc, argv, &e) < 0) {
         cli_say("%s", e.text);
         cli_say("ferrycopy --help tells the options");
         return CLI_USAGE;
     }
-    prepare_process(&options);
-    if (options.action == CLI_HELP)
-        status = print_help();
-    else if (options.action == CLI_VERSION)
-        status = print_version();
-    else
-        status = work(&options);
-    if (fflush(stdout) != 0 && status == CLI_DONE) {
-        cli_say("cannot write standard output: %s", strerror(errno));
-        status = CLI_FAILED;
-    }
-    return status;
+    return end_stdout(&options, run(&options));
 }

@@ -48,6 +48,12 @@ struct cli_result {
 typedef enum cli_exit cli_run_fn(struct cli *cli, struct cli_result *ret);
 cli_run_fn cli_copy, cli_compare, cli_map, cli_digest;
 
+/* What a failure is to an action: of a comparison the status must not say that they differ. */
+static inline enum cli_exit cli_trouble(const struct cli_options *options)
+{
+    return options->action == CLI_COMPARE ? CLI_TROUBLE : CLI_FAILED;
+}
+
 /* ret->status is CLI_FAILED, or CLI_REFUSED, and why. Return -code. */
 int cli_fail(struct cli_result *ret, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

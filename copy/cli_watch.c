@@ -148,7 +148,6 @@ static int watch_run(struct watch *watch, struct err *e)
     pthread_t thread;
     int r;
 
-    cli_progress_begin(&watch->progress, watch->cli);
     loop_set_timer(watch->timer, 0);
     r = pthread_create(&thread, NULL, work, watch);
     if (r != 0)
@@ -157,11 +156,10 @@ static int watch_run(struct watch *watch, struct err *e)
     if (r < 0) /* nobody to hear of signals any more; the work goes on */
         cli_say("cannot watch for signals: %s", strerror(-r));
     pthread_join(thread, NULL);
-    cli_progress_end(&watch->progress, watch->result);
     return 0;
 }
 
-int cli_watch(struct cli *cli, cli_run_fn *run, struct cli_result *result, int *ret_signal)
+void cli_watch(struct cli *cli, cli_run_fn *run, struct cli_result *result, int *ret_signal)
 {
     struct watch watch = {.cli = cli,
                           .run = run,
@@ -172,10 +170,13 @@ int cli_watch(struct cli *cli, cli_run_fn *run, struct cli_result *result, int *
     int r;
 
     cli->stop_fd = -1;
+    cli_progress_begin(&watch.progress, cli);
     r = watch_open(&watch, &result->err);
     if (r == 0)
         r = watch_run(&watch, &result->err);
+    if (r < 0)
+        result->status = cli_trouble(cli->options);
+    cli_progress_end(&watch.progress, result);
     watch_close(&watch);
     *ret_signal = result->status == CLI_DONE ? 0 : watch.stopped_by;
-    return r;
 }

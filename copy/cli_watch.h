@@ -8,6 +8,6 @@
 
 #include "copy/cli.h"
 
-/* Run it. Before any other thread is started. *ret_signal: what stopped it, or 0.
- * Returns 0 once it has run, or a negative errno: it was not begun. */
-int cli_watch(struct cli *cli, cli_run_fn *run, struct cli_result *result, int *ret_signal);
+/* Run it, or say in result why it cannot be begun. Before any other thread is started. *ret_signal:
+ * what stopped it, or 0. */
+void cli_watch(struct cli *cli, cli_run_fn *run, struct cli_result *result, int *ret_signal);

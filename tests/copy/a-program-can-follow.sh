@@ -55,6 +55,8 @@ proves "a failure has errno, place and message"
 exits 3 --progress=json source copy
 check out failed 'error == "EEXIST"' 'offset_bytes is None' '"--force" in message' 'exit == 3'
 like "$ERR" "ferrycopy: copy exists *"
+exits 1 --progress=json --control=no/folder/rate source copy2
+check out failed 'error == "ENOENT"' 'exit == 1' "'no/folder' in message"
 exits 1 --progress=json $'mis"s\\ing\n' copy2
 check out failed 'error == "ENOENT"' 'exit == 1' "'mis\"s' in message"
 

@@ -53,6 +53,24 @@ eq "$ERR" "ferrycopy: cannot open missing: No such file or directory"
 eq "$(feed source | ferrycopy --compare source - 2>&1)" \
     "ferrycopy: --compare: a pipe can be read only once and in order; use a file"
 
+exits 4 --compare source folder/missing
+exits 4 --compare --control=no/folder/rate source source
+exits 4 --compare --control=no/folder/rate --progress=json source source
+
+proves "what cannot be printed is a failure, and no difference"
+unprinted() {
+    ferrycopy "${@:2}" >/dev/full 2>err
+    eq $? "$1" "${*:2}"
+    like "$(<err)" "ferrycopy: cannot write standard output*"
+}
+printf x | cat - source >other
+unprinted 1 --digest source
+unprinted 1 --digest --progress=json source
+unprinted 1 --map source
+unprinted 4 --compare source other
+unprinted 4 --compare --progress=json source other
+unprinted 4 --compare --progress=json source source
+
 if [[ $(id -u) == 0 ]]; then
     proves "of a larger device only so much is compared as the other volume has"
     truncate -s 24M disk
@@ -105,6 +123,8 @@ exits 0 --digest --block-size=64K --queue-depth=2 --io=threads dense
 eq "$OUT" "$digest  dense"
 eq "$(ferrycopy --digest - <source)" "$digest  -"
 eq "$(feed source | ferrycopy --digest -)" "$digest  -"
+cp --sparse=always source other
+byte 5000000 other
 exits 0 --digest other
 fails test "${OUT%% *}" == "$digest"
 
