@@ -114,19 +114,6 @@ int place_grow(struct place *place, uint64_t size_bytes, struct cli_result *ret)
     return 0;
 }
 
-void place_identify(const struct place *place, char *out, size_t cap)
-{
-    struct io_identity id = {0};
-    char real[PATH_MAX];
-
-    if (place->kind == PLACE_FILE && io_identify(place->fd, &id) == 0)
-        snprintf(out, cap, "file %" PRIu64 " %" PRIu64, id.ino, id.btime_ns);
-    else if (place->path && realpath(place->path, real))
-        snprintf(out, cap, "device %s", real);
-    else
-        snprintf(out, cap, "%s", place->name);
-}
-
 /* A read-only source makes a read-only copy. */
 static int set_mode(const struct place *place, const struct place *source)
 {

@@ -226,6 +226,7 @@ if [[ $(id -u) == 0 ]]; then
     volume disk 32M dense 7
     volume disk2 32M dense 8
     loop disk
+    device=$LOOP
     ln -s "$LOOP" device
     rm -f map first
     begins --speed=4K --force --resume map source "$LOOP"
@@ -245,8 +246,43 @@ if [[ $(id -u) == 0 ]]; then
     like "$ERR" "ferrycopy: $LOOP does not hold what map says, at byte *"
     losetup -d "$LOOP"
     losetup "$LOOP" disk || wrong "$LOOP is in use again"
-    exits 0 --resume map source device
+    refused "ferrycopy: *map*destination*" source device
+    exits 0 --resume map source "$LOOP"
     holds cmp -n $((24 << 20)) source "$LOOP"
     fails test -e map
+
+    proves "a device that has an id of its own is known by that, whatever its name is then"
+    loop disk2
+    other=$LOOP
+    LOOP=$device
+    # In place of the shell, in a mount namespace where the kernel tells these ids
+    with_ids() {
+        # shellcheck disable=SC2016 # of the other shell
+        exec unshare --mount sh -c 'mount -t tmpfs none /sys/dev/block || exit 77
+            while [ "$1" != -- ]; do
+                mkdir -p "/sys/dev/block/$2/dm" && echo "$3" >"/sys/dev/block/$2/dm/uuid"
+                shift 3
+            done
+            shift
+            exec "$@"' sh "$@" {TICK}>&-
+    }
+    number() { echo $((0x$(stat -c %t "$1"))):$((0x$(stat -c %T "$1"))); }
+    rm -f map first
+    with_ids id "$(number "$LOOP")" LVM-one -- "$FERRYCOPY" --speed=2M --force --resume map source "$LOOP" 2>err &
+    PID=$!
+    until_true has_copied || wrong "it has not begun: $(<err)"
+    kill -KILL "$PID"
+    ends
+    losetup -d "$LOOP"
+    losetup -d "$other"
+    losetup "$other" disk || wrong "$other is in use again"
+    losetup "$LOOP" disk2 || wrong "$LOOP is in use again"
+    ids=(id "$(number "$other")" LVM-one id "$(number "$LOOP")" LVM-two)
+    (with_ids "${ids[@]}" -- "$FERRYCOPY" --resume map source "$LOOP" 2>err)
+    eq $? 3
+    like "$(<err)" "ferrycopy: *map*destination*"
+    (with_ids "${ids[@]}" -- "$FERRYCOPY" --resume map source "$other" 2>err)
+    eq $? 0 "$(<err)"
+    holds cmp -n $((24 << 20)) source disk
 fi
 finish
