@@ -209,6 +209,7 @@ static int copy_volume(struct cli_job *copy)
     if (r < 0)
         return cli_fail(copy->ret, -r, "no memory for digests");
     job = job_of(copy);
+    copy->touched = true;
     atomic_store(&cli->verifying, copy->verify);
     atomic_store(&cli->phase, CLI_COPYING);
     r = engine_copy(&job, &result);
@@ -250,6 +251,7 @@ static int copy_from_pipe(struct cli_job *copy)
     atomic_store(&copy->cli->phase, CLI_COPYING);
     if (r == 0)
         r = cli_pipe_in(&inlet, &copy->destination, copy->queue, copy->ret);
+    copy->touched = inlet.n_bytes > 0;
     if (r == 0) {
         atomic_store(&copy->cli->size_bytes, inlet.n_bytes);
         r = copy->destination.kind == PLACE_FILE
@@ -316,13 +318,13 @@ static int conclude(struct cli_job *copy)
     return 0;
 }
 
-/* What a failure leaves behind. touched: the destination was written. */
-static void tell_left(struct cli_job *copy, bool touched)
+/* What a failure leaves behind. */
+static void tell_left(struct cli_job *copy)
 {
     struct place *destination = &copy->destination;
     bool kept = copy->map && copy->ret->err.code != ETXTBSY;
 
-    if (kept && touched) {
+    if (kept && copy->touched) {
         destination->made = false;
         text_add(&copy->ret->also, "%s is not complete; the same command goes on from %s",
                  destination->name, copy->cli->options->map);
@@ -330,16 +332,16 @@ static void tell_left(struct cli_job *copy, bool touched)
     }
     if (place_discard(destination))
         text_add(&copy->ret->also, "%s: what was copied is removed", destination->name);
-    else if (touched && destination->ep && !cli_name_is_null(destination->name))
+    else if (copy->touched && destination->ep && !cli_name_is_null(destination->name))
         text_add(&copy->ret->also, "%s is not complete and not what it was; do not use it",
                  destination->name);
 }
 
 /* A map of nothing, or of what is not there any more, would only be in the way. */
-static void close_all(struct cli_job *copy, bool touched)
+static void close_all(struct cli_job *copy)
 {
     bool useless = copy->ret->status != CLI_DONE && !copy->resumed &&
-                   (!touched || copy->ret->err.code == ETXTBSY);
+                   (!copy->touched || copy->ret->err.code == ETXTBSY);
     int r;
 
     if (copy->map && useless)
@@ -356,17 +358,14 @@ static void close_all(struct cli_job *copy, bool touched)
 enum cli_exit cli_copy(struct cli *cli, struct cli_result *ret)
 {
     struct cli_job copy = {.cli = cli, .ret = ret, .source = PLACE_NONE, .destination = PLACE_NONE};
-    bool touched = false;
     int r = open_all(&copy);
 
-    if (r == 0) {
-        touched = copy.destination.kind != PLACE_PIPE;
+    if (r == 0)
         r = copy_any(&copy);
-    }
     if (r == 0)
         r = conclude(&copy);
     if (r < 0)
-        tell_left(&copy, touched);
-    close_all(&copy, touched);
+        tell_left(&copy);
+    close_all(&copy);
     return ret->status;
 }

@@ -11,6 +11,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/io.h"
+#include "copy/cli_name.h"
 #include "copy/engine.h"
 #include "copy/sequence.h"
 #include "copy/throttle.h"
@@ -161,6 +162,15 @@ static int fail_write(struct pour *pour, struct cli_result *ret)
                     pour->destination->name, pour->bad_bytes, strerror(-pour->r), remedy);
 }
 
+/* Whoever should have sent something has failed, more likely than not. */
+static int refuse_nothing(const struct place *destination, struct cli_result *ret)
+{
+    if (destination->made || destination->size_bytes == 0 || cli_name_is_null(destination->name))
+        return 0;
+    return cli_refuse(ret, ENODATA, "nothing came from standard input; %.100s stays as it is",
+                      destination->name);
+}
+
 static int pour_block(struct pour *pour, struct cli_inlet *inlet, size_t block_bytes, bool *ret_end,
                       struct cli_result *ret)
 {
@@ -171,6 +181,8 @@ static int pour_block(struct pour *pour, struct cli_inlet *inlet, size_t block_b
 
     if (r == 0)
         r = cli_inlet_read(inlet, slot->buf, block_bytes, &n, ret);
+    if (r == 0 && inlet->n_bytes == 0)
+        r = refuse_nothing(pour->destination, ret);
     if (r == 0)
         r = place_grow(pour->destination, inlet->n_bytes, ret);
     if (r < 0)

@@ -21,6 +21,7 @@ struct cli_job {
     struct map_key key;
     struct journal_mark mark; /* of an earlier run */
     bool verify;
+    bool touched; /* the destination was written, or may have been */
     bool resumed;
     bool map_failed; /* that was said once */
 };

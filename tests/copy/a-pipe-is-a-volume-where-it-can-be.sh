@@ -154,6 +154,18 @@ eq "$ERR" "ferrycopy: stopped
 ferrycopy: broken: what was copied is removed"
 fails test -e broken
 
+proves "a pipe that brings nothing overwrites nothing"
+volume held-by-old 1M dense 3
+before=$(sum held-by-old)
+false | ferrycopy --force - held-by-old 2>err
+eq $? 3
+eq "$(<err)" "ferrycopy: nothing came from standard input; held-by-old stays as it is"
+eq "$(sum held-by-old)" "$before"
+ferrycopy --force - held-by-old <&- 2>err
+eq $? 1
+like "$(<err)" "ferrycopy: cannot read standard input: Bad file descriptor"
+eq "$(sum held-by-old)" "$before"
+
 if [[ $(id -u) == 0 ]]; then
     proves "a pipe is copied to a device, over what it held"
     volume disk 24M dense 3
