@@ -156,6 +156,30 @@ static int lock_file(const struct place *place, struct cli_result *ret)
     return cli_refuse(ret, EBUSY, "%.100s is in use: another program has locked it", place->name);
 }
 
+/* What an earlier run has made of a read-only source is read-only already: its owner lends himself
+ * the permission. The endpoint opens it once more. */
+static int open_to_write(struct place *place, const struct place_terms *terms,
+                         struct cli_result *ret)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    mode_t mode = place->st.st_mode & MODE_BITS;
+    bool lent = false;
+    int r;
+
+    place->fd = open(place->path, flags);
+    if (place->fd < 0 && errno == EACCES && terms->resume) {
+        lent = chmod(place->path, mode | 0600) == 0;
+        place->fd = open(place->path, flags);
+    }
+    if (place->fd < 0)
+        return fail_open(place, errno, ret);
+    place->owns_fd = true;
+    r = wrap(place, ENDPOINT_WRITE, ret);
+    if (lent && fchmod(place->fd, mode) < 0 && r == 0)
+        r = fail_open(place, errno, ret);
+    return r;
+}
+
 static int open_old_file(struct place *place, const struct place_terms *terms,
                          struct cli_result *ret)
 {
@@ -168,23 +192,19 @@ static int open_old_file(struct place *place, const struct place_terms *terms,
         r = refuse_file(place, terms, ret);
     if (r < 0)
         return r;
-    place->fd = open(place->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (place->fd < 0)
-        return fail_open(place, errno, ret);
-    place->owns_fd = true;
+    r = open_to_write(place, terms, ret);
     /* Only once it is locked does what is seen of it stay. */
-    r = lock_file(place, ret);
+    if (r == 0)
+        r = lock_file(place, ret);
     if (r == 0)
         r = learn_file(place, false, ret);
     if (r == 0)
         r = refuse_same(place, terms, ret);
-    if (r == 0)
-        r = refuse_file(place, terms, ret);
-    return r < 0 ? r : wrap(place, ENDPOINT_WRITE, ret);
+    return r < 0 ? r : refuse_file(place, terms, ret);
 }
 
 /* As cp does it: the permissions of the source, less what the umask takes. Our own to write are
- * there until the end. */
+ * there until it is open. */
 static mode_t new_mode(const struct place *source)
 {
     return (S_ISREG(source->st.st_mode) ? source->st.st_mode & MODE_BITS : 0666) | 0600;
@@ -195,6 +215,7 @@ static int open_new_file(struct place *place, const struct place_terms *terms,
 {
     mode_t mode = new_mode(terms->source);
     char parent[PATH_MAX];
+    int r;
 
     cli_name_parent(place->path, parent);
     /* It gets its name by way of /proc. */
@@ -212,7 +233,11 @@ static int open_new_file(struct place *place, const struct place_terms *terms,
         return fail_open(place, errno, ret);
     if (!place->nameless && lock_file(place, ret) < 0)
         return -ret->err.code;
-    return wrap(place, ENDPOINT_WRITE, ret);
+    if (wrap(place, ENDPOINT_WRITE, ret) < 0)
+        return -ret->err.code;
+    /* A later run would not know that it was made by this one. */
+    r = terms->keep ? place_set_mode(place, terms->source) : 0;
+    return r < 0 ? fail_open(place, -r, ret) : 0;
 }
 
 static int open_missing(struct place *place, const struct place_terms *terms,

@@ -65,6 +65,9 @@ void place_identify(const struct place *place, char *out, size_t cap);
 /* Flush the directory that its name is in. 0 or a negative errno, in words in ret. */
 int place_sync_parent(const struct place *place, struct cli_result *ret);
 
+/* A read-only source makes a read-only copy. 0 or a negative errno. */
+int place_set_mode(const struct place *place, const struct place *source);
+
 /* It is whole and flushed: give it its name, durably. */
 int place_complete(struct place *place, const struct place *source, struct cli_result *ret);
 /* Remove it, if it was made here. Returns whether it was. */

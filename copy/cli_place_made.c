@@ -114,8 +114,7 @@ int place_grow(struct place *place, uint64_t size_bytes, struct cli_result *ret)
     return 0;
 }
 
-/* A read-only source makes a read-only copy. */
-static int set_mode(const struct place *place, const struct place *source)
+int place_set_mode(const struct place *place, const struct place *source)
 {
     mode_t missing = S_ISREG(source->st.st_mode) ? 0600 & ~source->st.st_mode : 0;
     struct stat st;
@@ -139,7 +138,7 @@ int place_complete(struct place *place, const struct place *source, struct cli_r
         return cli_fail(ret, errno, "the copy is whole, but cannot be named %.100s: %s",
                         place->name, strerror(errno));
     place->nameless = false;
-    r = set_mode(place, source);
+    r = place_set_mode(place, source);
     if (r == 0)
         r = io_sync(place->fd);
     if (r < 0)

@@ -51,6 +51,26 @@ half_a_copy --block-size=128K
 exits 0 --resume map --block-size=4M --io=threads source copy
 holds same source copy
 
+proves "of a read-only source it is read-only, whoever goes on"
+chmod 0444 source
+half_a_copy
+exits 0 --resume map source copy
+holds same source copy
+eq "$(stat -c %a copy)" 444
+if [[ $(id -u) == 0 ]]; then
+    half_a_copy
+    chmod 755 .
+    mkdir theirs
+    mv map copy theirs
+    chown -R 65534:65534 theirs
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$FERRYCOPY" --resume theirs/map source theirs/copy 2>err
+    eq $? 0 "$(<err)"
+    holds same source theirs/copy
+    eq "$(stat -c %a theirs/copy)" 444
+    rm -r theirs
+fi
+chmod 0644 source
+
 proves "an old file that was overwritten goes on without --force"
 rm -f map copy
 volume copy 30M dense 9
