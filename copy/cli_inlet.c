@@ -62,6 +62,24 @@ static int keep_digest(struct cli_inlet *inlet, const void *buf, size_t n)
     return digests_set(inlet->digests, inlet->n_bytes, &digest);
 }
 
+/* Wait as the limit asks for, which may change meanwhile. */
+static void hold_back(struct cli_inlet *inlet, size_t n)
+{
+    struct pollfd stop = {.fd = inlet->cli->stop_fd, .events = POLLIN};
+
+    for (;;) {
+        uint64_t now = io_now_ns(),
+                 next = throttle_next_ns(&inlet->throttle,
+                                         atomic_load(&inlet->cli->speed_bytes_per_s), now);
+        uint64_t wait_ms = next > now ? (next - now) / 1000000 + 1 : 0;
+
+        if (wait_ms == 0 || atomic_load(&inlet->cli->stop))
+            break;
+        poll(&stop, 1, wait_ms < 100 ? (int)wait_ms : 100);
+    }
+    throttle_spend(&inlet->throttle, n);
+}
+
 int cli_inlet_read(struct cli_inlet *inlet, void *buf, size_t wanted, size_t *ret_n,
                    struct cli_result *ret)
 {
@@ -76,6 +94,8 @@ int cli_inlet_read(struct cli_inlet *inlet, void *buf, size_t wanted, size_t *re
     if (r < 0)
         return cli_fail(ret, -r, "no memory for digests");
     inlet->n_bytes += *ret_n;
+    if (*ret_n > 0)
+        hold_back(inlet, *ret_n);
     return 0;
 }
 

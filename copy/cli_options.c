@@ -13,6 +13,7 @@
 #define ANY       (BIT(CLI_ACTION_N) - 1)
 #define COPYING   BIT(CLI_COPY)
 #define READING   (BIT(CLI_COPY) | BIT(CLI_COMPARE) | BIT(CLI_MAP) | BIT(CLI_DIGEST))
+#define IN_BLOCKS (READING & ~BIT(CLI_DIGEST)) /* a digest has blocks of its own */
 #define SHOWING   (BIT(CLI_COPY) | BIT(CLI_COMPARE) | BIT(CLI_DIGEST))
 #define LIMITED   SHOWING
 
@@ -119,18 +120,22 @@ static int take_speed(struct cli_options *options, const char *value, struct err
     return cli_options_rate(value, &options->speed_bytes_per_s, e);
 }
 
+static int take_path(const char *value, const char **ret, struct err *e)
+{
+    if (!*value)
+        return err_set(e, EINVAL, "an empty name");
+    *ret = value;
+    return 0;
+}
+
 static int take_control(struct cli_options *options, const char *value, struct err *e)
 {
-    (void)e;
-    options->control = value;
-    return 0;
+    return take_path(value, &options->control, e);
 }
 
 static int take_resume(struct cli_options *options, const char *value, struct err *e)
 {
-    (void)e;
-    options->map = value;
-    return 0;
+    return take_path(value, &options->map, e);
 }
 
 static int take_block_size(struct cli_options *options, const char *value, struct err *e)
@@ -223,7 +228,7 @@ static const struct option_row rows[] = {
     {"force", 'f', false, NULL, "overwrite what the destination holds", COPYING, take_force},
     {"progress", 'p', true, "bar|json", "show how far it is: a bar, or lines of JSON", SHOWING,
      take_progress},
-    {"block-size", 0, false, "BYTES", "of a request, 64K to 4M (512K)", READING, take_block_size},
+    {"block-size", 0, false, "BYTES", "of a request, 64K to 4M (512K)", IN_BLOCKS, take_block_size},
     {"queue-depth", 0, false, "N", "requests in flight, 1 to 64 (16)", READING, take_queue_depth},
     {"connections", 0, false, "N", "to each NBD server, 1 to 16 (4, if it can)", READING,
      take_connections},

@@ -14,7 +14,6 @@
 #include "copy/cli_name.h"
 #include "copy/engine.h"
 #include "copy/sequence.h"
-#include "copy/throttle.h"
 #include "copy/zero.h"
 
 #define ZEROES_BYTES ((size_t)256 * 1024)
@@ -35,7 +34,6 @@ struct pour {
     struct cli *cli;
     struct place *destination;
     struct queue *queue;
-    struct throttle throttle;
     bool sparse;
     int r; /* the first error */
     uint64_t bad_bytes;
@@ -134,24 +132,6 @@ static void drain(struct pour *pour)
         continue;
 }
 
-/* Wait as the limit asks for, which may change meanwhile. */
-static void hold_back(struct pour *pour, size_t n)
-{
-    struct pollfd stop = {.fd = pour->cli->stop_fd, .events = POLLIN};
-
-    for (;;) {
-        uint64_t now = io_now_ns(),
-                 next = throttle_next_ns(&pour->throttle,
-                                         atomic_load(&pour->cli->speed_bytes_per_s), now);
-        uint64_t wait_ms = next > now ? (next - now) / 1000000 + 1 : 0;
-
-        if (wait_ms == 0 || atomic_load(&pour->cli->stop))
-            break;
-        poll(&stop, 1, wait_ms < 100 ? (int)wait_ms : 100);
-    }
-    throttle_spend(&pour->throttle, n);
-}
-
 static int fail_write(struct pour *pour, struct cli_result *ret)
 {
     const char *remedy =
@@ -190,7 +170,6 @@ static int pour_block(struct pour *pour, struct cli_inlet *inlet, size_t block_b
     *ret_end = n < block_bytes;
     if (n == 0)
         return 0;
-    hold_back(pour, n);
     slot->offset = offset;
     slot->n_bytes = n;
     slot->n_done = 0;

@@ -5,12 +5,14 @@
 
 #include "copy/cli_place.h"
 #include "copy/endpoint/queue.h"
+#include "copy/throttle.h"
 
 /* What reads one block after the other out of a pipe. */
 struct cli_inlet {
     struct cli *cli;
     const struct place *source;
-    uint64_t n_bytes;        /* that came so far */
+    uint64_t n_bytes; /* that came so far */
+    struct throttle throttle;
     struct digests *digests; /* of the blocks that came; owned */
 };
 
@@ -19,8 +21,8 @@ int cli_inlet_init(struct cli_inlet *inlet, struct cli *cli, const struct place 
                    size_t block_bytes, struct cli_result *ret);
 void cli_inlet_deinit(struct cli_inlet *inlet);
 
-/* A block of the wanted size into buf, less at the end only. *ret_n: how much it is. 0 or a
- * negative errno, in words in ret. */
+/* A block of the wanted size into buf, less at the end only, no faster than the limit allows.
+ * *ret_n: how much it is. 0 or a negative errno, in words in ret. */
 int cli_inlet_read(struct cli_inlet *inlet, void *buf, size_t wanted, size_t *ret_n,
                    struct cli_result *ret);
 

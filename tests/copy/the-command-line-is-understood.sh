@@ -62,12 +62,16 @@ for rate in 0 -1 1.5G fast 1P ''; do
         --speed="$rate" source a
 done
 
+misuse "--control: an empty name" --control= source a
+misuse "--resume: an empty name" --resume= source a
+
 proves "options that contradict each other, or have no meaning, are refused"
 misuse "--create makes a new file, --force overwrites: not both" --create --force source a
 misuse "--create makes a new file, --force overwrites: not both" --force --create source a
 misuse "one of --compare, --map and --digest, not two" --compare --digest source a
 misuse "--force has no meaning for --compare" --compare --force source a
 misuse "--resume has no meaning for --digest" --digest --resume map source
+misuse "--block-size has no meaning for --digest" --digest --block-size=64K source
 misuse "--progress has no meaning for --map" --map --progress source
 misuse "--verify has no meaning for --compare" --verify --compare source a
 fails test -e a

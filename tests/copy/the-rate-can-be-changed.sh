@@ -24,6 +24,10 @@ ferrycopy --speed=4M source - >/dev/null
 feed source | ferrycopy --speed=4M --verify=off - null:
 took=$(($(now_ms) - before))
 holds test "$took" -ge 6000
+before=$(now_ms)
+feed source | ferrycopy --speed=4M --digest - >/dev/null
+took=$(($(now_ms) - before))
+holds test "$took" -ge 1500
 
 proves "the control file tells the rate from the start"
 echo 4K >rate

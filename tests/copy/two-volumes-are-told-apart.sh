@@ -119,7 +119,7 @@ for volume in equal dense; do
     exits 0 --digest "$volume"
     eq "$OUT" "$digest  $volume"
 done
-exits 0 --digest --block-size=64K --queue-depth=2 --io=threads dense
+exits 0 --digest --queue-depth=2 --io=threads dense
 eq "$OUT" "$digest  dense"
 eq "$(ferrycopy --digest - <source)" "$digest  -"
 eq "$(feed source | ferrycopy --digest -)" "$digest  -"
