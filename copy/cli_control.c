@@ -50,10 +50,10 @@ void cli_control_read(struct cli_control *control)
         return;
     r = read_file(control->path, content);
     if (r < 0)
-        cli_say("cannot read %.100s: %s; the speed stays as it is", control->path,
+        cli_say("cannot read %.100s: %s; the speed stays as it is", control->shown,
                 r == -EBADMSG ? "not one line with a rate" : strerror(-r));
     else if (content[0] && cli_options_rate(content, &rate, &why) < 0)
-        cli_say("%.100s: %.120s; the speed stays as it is", control->path, why.text);
+        cli_say("%.100s: %.120s; the speed stays as it is", control->shown, why.text);
     else if (content[0])
         atomic_store(&control->cli->speed_bytes_per_s, rate);
 }
@@ -95,14 +95,16 @@ int cli_control_begin(struct cli_control *control, struct cli *cli, struct loop 
         (struct cli_control){.cli = cli, .path = path, .name = slash ? slash + 1 : path, .fd = -1};
     if (!path)
         return 0;
+    cli_name_shown(path, control->shown);
     cli_name_parent(path, parent);
     control->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (control->fd < 0 ||
         inotify_add_watch(control->fd, parent, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR) < 0)
-        return err_set(e, errno, "cannot watch the directory of %.100s: %s", path, strerror(errno));
+        return err_set(e, errno, "cannot watch the directory of %.100s: %s", control->shown,
+                       strerror(errno));
     r = loop_add_fd(loop, control->fd, EPOLLIN, on_change, control, &control->source);
     if (r < 0)
-        return err_set(e, -r, "cannot watch %.100s: %s", path, strerror(-r));
+        return err_set(e, -r, "cannot watch %.100s: %s", control->shown, strerror(-r));
     cli_control_read(control);
     return 0;
 }

@@ -7,11 +7,13 @@
 
 #include "copy/base/loop.h"
 #include "copy/cli.h"
+#include "copy/cli_name.h"
 
 struct cli_control {
     struct cli *cli;
     const char *path, *name; /* the name in its directory */
-    int fd;                  /* inotify; -1: none */
+    char shown[CLI_NAME_BYTES];
+    int fd; /* inotify; -1: none */
     struct loop_source *source;
 };
 

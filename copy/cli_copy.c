@@ -47,7 +47,7 @@ static int refuse_destination(struct cli_job *copy)
     copy->verify = options->verify && !pipe && !cli_name_is_null(copy->destination.name);
     if (options->verify && !copy->verify && cli_options_given(options, "verify"))
         return cli_refuse(copy->ret, ESPIPE, "--verify: %s cannot be read back",
-                          copy->destination.name);
+                          copy->destination.shown);
     if (!pipe)
         return 0;
     if (copy->source.kind == PLACE_PIPE)
@@ -66,6 +66,7 @@ static int open_destination(struct cli_job *copy)
                                       .create = options->create,
                                       .force = options->force,
                                       .resume = copy->resumed,
+                                      .map = copy->map_name,
                                       .keep = options->map != NULL};
     int r = place_open_destination(&copy->destination, options->destination, options, &terms,
                                    copy->ret);
@@ -86,7 +87,7 @@ static int check_begun(struct cli_job *copy)
         return cli_refuse(copy->ret, ESTALE,
                           "%.80s is smaller than when it was copied to; to begin anew remove "
                           "%.80s and use --force",
-                          copy->destination.name, copy->cli->options->map);
+                          copy->destination.shown, copy->map_name);
     return cli_map_check(copy);
 }
 
@@ -112,13 +113,13 @@ static int check_resumed(struct cli_job *copy)
         return 0;
     if (map_is_new(copy->map)) {
         copy->resumed = false;
-        return cli_refuse(copy->ret, ESTALE, "%.100s was there, and is gone", options->map);
+        return cli_refuse(copy->ret, ESTALE, "%.100s was there, and is gone", copy->map_name);
     }
     if (has_begun(copy) || file || cli_name_is_null(copy->destination.name))
         return 0;
     return cli_refuse(copy->ret, EEXIST,
                       "%.80s tells of nothing done yet; --force overwrites what %.80s holds",
-                      options->map, copy->destination.name);
+                      copy->map_name, copy->destination.shown);
 }
 
 static int open_all(struct cli_job *copy)
@@ -126,9 +127,15 @@ static int open_all(struct cli_job *copy)
     const struct cli_options *options = copy->cli->options;
     int r = open_source(copy);
 
+    if (options->map)
+        cli_name_shown(options->map, copy->map_name);
     copy->resumed = options->map && map_exists(options->map);
     if (r == 0)
+        r = cli_map_refuse(copy, &copy->source);
+    if (r == 0)
         r = open_destination(copy);
+    if (r == 0)
+        r = cli_map_refuse(copy, &copy->destination);
     if (r == 0)
         r = cli_map_open(copy);
     if (r == 0)
@@ -273,7 +280,7 @@ static int check_unchanged(struct cli_job *copy)
     if (copy->source.kind != PLACE_FILE)
         return 0;
     if (fstat(copy->source.fd, &now) < 0)
-        return cli_fail(copy->ret, errno, "cannot look at %.100s: %s", copy->source.name,
+        return cli_fail(copy->ret, errno, "cannot look at %.100s: %s", copy->source.shown,
                         strerror(errno));
     if (now.st_size == copy->source.st.st_size &&
         now.st_mtim.tv_sec == copy->source.st.st_mtim.tv_sec &&
@@ -281,7 +288,7 @@ static int check_unchanged(struct cli_job *copy)
         return 0;
     return cli_fail(copy->ret, ETXTBSY,
                     "%.100s was written while it was copied; copy it again when nobody writes it",
-                    copy->source.name);
+                    copy->source.shown);
 }
 
 static int copy_any(struct cli_job *copy)
@@ -313,7 +320,7 @@ static int conclude(struct cli_job *copy)
         return r;
     r = map_remove(take_ptr(copy->map));
     if (r < 0)
-        cli_say("the copy is whole, but %.100s cannot be removed: %s", copy->cli->options->map,
+        cli_say("the copy is whole, but %.100s cannot be removed: %s", copy->map_name,
                 strerror(-r));
     return 0;
 }
@@ -327,14 +334,14 @@ static void tell_left(struct cli_job *copy)
     if (kept && copy->touched) {
         destination->made = false;
         text_add(&copy->ret->also, "%s is not complete; the same command goes on from %s",
-                 destination->name, copy->cli->options->map);
+                 destination->shown, copy->map_name);
         return;
     }
-    if (place_discard(destination))
-        text_add(&copy->ret->also, "%s: what was copied is removed", destination->name);
+    if (place_discard(destination) && copy->touched)
+        text_add(&copy->ret->also, "%s: what was copied is removed", destination->shown);
     else if (copy->touched && destination->ep && !cli_name_is_null(destination->name))
         text_add(&copy->ret->also, "%s is not complete and not what it was; do not use it",
-                 destination->name);
+                 destination->shown);
 }
 
 /* A map of nothing, or of what is not there any more, would only be in the way. */

@@ -41,12 +41,12 @@ static int settle_sizes(struct place *a, struct place *b, uint64_t *ret_bytes,
     if (a->size_bytes == b->size_bytes)
         return 0;
     if (larger->kind == PLACE_FILE || endpoint_resize(larger->ep, size_bytes) < 0) {
-        err_set(&ret->err, EILSEQ, "%.80s has %" PRIu64 " bytes, %.80s has %" PRIu64, a->name,
-                a->size_bytes, b->name, b->size_bytes);
+        err_set(&ret->err, EILSEQ, "%.80s has %" PRIu64 " bytes, %.80s has %" PRIu64, a->shown,
+                a->size_bytes, b->shown, b->size_bytes);
         differ(ret, ENGINE_NO_PLACE);
         return 1;
     }
-    cli_say("%.100s is larger: only its first %s are compared", larger->name,
+    cli_say("%.100s is larger: only its first %s are compared", larger->shown,
             cli_size_text(size_bytes, size));
     return 0;
 }
@@ -73,7 +73,7 @@ static int compare_places(struct cli *cli, struct queue *queue, struct place *a,
     atomic_store(&cli->phase, CLI_COMPARING);
     r = engine_verify(&job, &result);
     if (r == -EILSEQ) {
-        err_set(&ret->err, EILSEQ, "%.80s and %.80s differ at byte %" PRIu64, a->name, b->name,
+        err_set(&ret->err, EILSEQ, "%.80s and %.80s differ at byte %" PRIu64, a->shown, b->shown,
                 result.bad_bytes);
         differ(ret, result.bad_bytes);
         return 1;
@@ -156,7 +156,7 @@ static int fail_sequence(struct cli_result *ret, int r, const struct place *plac
     if (r == -ECANCELED)
         return cli_fail(ret, -r, "stopped");
     ret->bad_bytes = piece->offset;
-    return cli_fail(ret, -r, "cannot read %.100s at byte %" PRIu64 ": %s", place->name,
+    return cli_fail(ret, -r, "cannot read %.100s at byte %" PRIu64 ": %s", place->shown,
                     piece->offset, strerror(-r));
 }
 

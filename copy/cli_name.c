@@ -45,6 +45,17 @@ void cli_name_parent(const char *path, char out[PATH_MAX])
         snprintf(out, PATH_MAX, "%.*s", (int)n, path);
 }
 
+const char *cli_name_shown(const char *name, char out[CLI_NAME_BYTES])
+{
+    size_t n = strlen(name);
+    const char *end = name + n - (n < CLI_NAME_BYTES ? n : CLI_NAME_BYTES - sizeof("..."));
+
+    while (end > name && (*end & 0xc0) == 0x80) /* no half of a character */
+        end++;
+    snprintf(out, CLI_NAME_BYTES, "%s%s", end > name ? "..." : "", end);
+    return out;
+}
+
 const char *cli_size_text(uint64_t bytes, char out[CLI_SIZE_BYTES])
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

@@ -139,7 +139,7 @@ static int fail_write(struct pour *pour, struct cli_result *ret)
 
     ret->bad_bytes = pour->bad_bytes;
     return cli_fail(ret, -pour->r, "cannot write %.100s at byte %" PRIu64 ": %s%s",
-                    pour->destination->name, pour->bad_bytes, strerror(-pour->r), remedy);
+                    pour->destination->shown, pour->bad_bytes, strerror(-pour->r), remedy);
 }
 
 /* Whoever should have sent something has failed, more likely than not. */
@@ -148,7 +148,7 @@ static int refuse_nothing(const struct place *destination, struct cli_result *re
     if (destination->made || destination->size_bytes == 0 || cli_name_is_null(destination->name))
         return 0;
     return cli_refuse(ret, ENODATA, "nothing came from standard input; %.100s stays as it is",
-                      destination->name);
+                      destination->shown);
 }
 
 static int pour_block(struct pour *pour, struct cli_inlet *inlet, size_t block_bytes, bool *ret_end,
@@ -184,7 +184,7 @@ static int sync_destination(struct pour *pour, struct cli_result *ret)
     int r = ops->sync(pour->destination->ep);
 
     if (r < 0)
-        return cli_fail(ret, -r, "cannot flush %.100s: %s", pour->destination->name, strerror(-r));
+        return cli_fail(ret, -r, "cannot flush %.100s: %s", pour->destination->shown, strerror(-r));
     return 0;
 }
 
@@ -294,7 +294,7 @@ static int send_all(struct cli *cli, struct sequence *sequence, int fd, const st
     if (r == 0)
         return 0;
     ret->bad_bytes = piece.offset;
-    return cli_fail(ret, -r, "cannot read %.100s at byte %" PRIu64 ": %s", source->name,
+    return cli_fail(ret, -r, "cannot read %.100s at byte %" PRIu64 ": %s", source->shown,
                     piece.offset, strerror(-r));
 }
 

@@ -25,14 +25,14 @@ static int refuse_kind(const struct place *place, bool source, struct cli_result
                          : source                       ? "write -, and let the shell open it: <"
                                                         : "write -, and let the shell open it: >";
 
-    return cli_refuse(ret, EMEDIUMTYPE, "%.100s is %s; %s", place->name, what, remedy);
+    return cli_refuse(ret, EMEDIUMTYPE, "%.100s is %s; %s", place->shown, what, remedy);
 }
 
 static int fail_open(const struct place *place, int error, struct cli_result *ret)
 {
     const char *remedy = error == EBUSY ? "; unmount it, or stop what uses it" : "";
 
-    return cli_fail(ret, error, "cannot open %.100s: %s%s", place->name, strerror(error), remedy);
+    return cli_fail(ret, error, "cannot open %.100s: %s%s", place->shown, strerror(error), remedy);
 }
 
 static int wrap(struct place *place, enum endpoint_mode mode, struct cli_result *ret)
@@ -100,6 +100,7 @@ int place_open_source(struct place *place, const char *name, const struct cli_op
 
     *place = PLACE_NONE;
     place->name = name;
+    cli_name_shown(name, place->shown);
     if (strcmp(name, "-") == 0)
         return open_stdio(place, true, ret);
     place->path = cli_name_path(name);
@@ -126,7 +127,7 @@ static int refuse_same(const struct place *place, const struct place_terms *term
     if (!cli_is_same(terms->source, place))
         return 0;
     return cli_refuse(ret, EINVAL, "%.80s and %.80s are the same; nothing to copy",
-                      terms->source->name, place->name);
+                      terms->source->shown, place->shown);
 }
 
 /* A file that is there: may it be overwritten? */
@@ -139,11 +140,11 @@ static int refuse_file(const struct place *place, const struct place_terms *term
         return 0;
     if (terms->create)
         return cli_refuse(ret, EEXIST, "%.100s exists; --create wants a name that is new",
-                          place->name);
+                          place->shown);
     if (place->st.st_size == 0 || terms->force)
         return 0;
-    return cli_refuse(ret, EEXIST, "%.100s exists and holds %s; --force overwrites it", place->name,
-                      cli_size_text((uint64_t)place->st.st_size, size));
+    return cli_refuse(ret, EEXIST, "%.100s exists and holds %s; --force overwrites it",
+                      place->shown, cli_size_text((uint64_t)place->st.st_size, size));
 }
 
 /* Keep out a second copy, and whatever else locks the volumes it uses (QEMU does). */
@@ -153,7 +154,7 @@ static int lock_file(const struct place *place, struct cli_result *ret)
 
     if (fcntl(place->fd, F_OFD_SETLK, &lock) == 0 || (errno != EAGAIN && errno != EACCES))
         return 0;
-    return cli_refuse(ret, EBUSY, "%.100s is in use: another program has locked it", place->name);
+    return cli_refuse(ret, EBUSY, "%.100s is in use: another program has locked it", place->shown);
 }
 
 /* What an earlier run has made of a read-only source is read-only already: its owner lends himself
@@ -225,7 +226,7 @@ static int open_new_file(struct place *place, const struct place_terms *terms,
     if (place->fd < 0)
         place->fd = open(place->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (place->fd < 0)
-        return cli_fail(ret, errno, "cannot create %.100s: %s", place->name, strerror(errno));
+        return cli_fail(ret, errno, "cannot create %.100s: %s", place->shown, strerror(errno));
     place->owns_fd = place->made = true;
     if (terms->keep && place_sync_parent(place, ret) < 0)
         return -ret->err.code;
@@ -247,11 +248,11 @@ static int open_missing(struct place *place, const struct place_terms *terms,
 
     if (terms->resume)
         return cli_refuse(ret, ENOENT,
-                          "%.100s is gone; to begin anew remove the map that tells of it",
-                          place->name);
+                          "%.100s is gone; to begin anew remove %.100s, which tells of it",
+                          place->shown, terms->map);
     if (lstat(place->path, &link) == 0)
         return cli_refuse(ret, EEXIST, "%.100s is a symbolic link that leads nowhere; remove it",
-                          place->name);
+                          place->shown);
     return open_new_file(place, terms, ret);
 }
 
@@ -264,10 +265,10 @@ static int refuse_device(const struct place *place, const struct place_terms *te
     if (r < 0)
         return r;
     if (terms->create)
-        return cli_refuse(ret, EEXIST, "%.100s is no file; --create wants a new one", place->name);
+        return cli_refuse(ret, EEXIST, "%.100s is no file; --create wants a new one", place->shown);
     if (terms->force || terms->resume || cli_name_is_null(place->name))
         return 0;
-    return cli_refuse(ret, EEXIST, "%.100s is %s; --force overwrites what it holds", place->name,
+    return cli_refuse(ret, EEXIST, "%.100s is %s; --force overwrites what it holds", place->shown,
                       place->kind == PLACE_BLOCK ? "a block device" : "there already");
 }
 
@@ -290,6 +291,7 @@ int place_open_destination(struct place *place, const char *name, const struct c
 
     *place = PLACE_NONE;
     place->name = name;
+    cli_name_shown(name, place->shown);
     if (strcmp(name, "-") == 0) {
         r = open_stdio(place, false, ret);
         return r < 0 ? r : refuse_same(place, terms, ret);

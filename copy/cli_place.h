@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "copy/cli.h"
+#include "copy/cli_name.h"
 #include "copy/endpoint/endpoint.h"
 
 enum place_kind {
@@ -20,8 +21,9 @@ enum place_kind {
 };
 
 struct place {
-    const char *name; /* as it was given, for messages */
-    const char *path; /* of a file or a device */
+    const char *name;           /* as it was given */
+    char shown[CLI_NAME_BYTES]; /* the same, for messages */
+    const char *path;           /* of a file or a device */
     enum place_kind kind;
     struct stat st; /* of a file, a device or a pipe */
     int fd;         /* of a file or a pipe; -1: none */
@@ -38,8 +40,9 @@ struct place {
 struct place_terms {
     const struct place *source;
     bool create, force;
-    bool resume; /* it is there, and holds what an earlier run has left */
-    bool keep;   /* a new one has its name from the start, for a later run to find */
+    bool resume;     /* it is there, and holds what an earlier run has left */
+    const char *map; /* that tells so, as it is shown */
+    bool keep;       /* a new one has its name from the start, for a later run to find */
 };
 
 /* To be read. Return 0 or a negative errno, in words in ret. */

@@ -30,7 +30,8 @@ int place_sync_parent(const struct place *place, struct cli_result *ret)
     /* A directory that may be written but not read cannot be flushed. */
     if (r == 0 || r == -EACCES)
         return 0;
-    return cli_fail(ret, -r, "cannot flush the directory of %.100s: %s", place->name, strerror(-r));
+    return cli_fail(ret, -r, "cannot flush the directory of %.100s: %s", place->shown,
+                    strerror(-r));
 }
 
 static int set_file_size(struct place *place, uint64_t size_bytes, struct cli_result *ret)
@@ -38,9 +39,9 @@ static int set_file_size(struct place *place, uint64_t size_bytes, struct cli_re
     int r = 0;
 
     if (size_bytes > INT64_MAX)
-        return cli_fail(ret, EFBIG, "%.100s cannot be so large", place->name);
+        return cli_fail(ret, EFBIG, "%.100s cannot be so large", place->shown);
     if (place->size_bytes < size_bytes && ftruncate(place->fd, (off_t)size_bytes) < 0)
-        return cli_fail(ret, errno, "cannot give %.100s its size: %s", place->name,
+        return cli_fail(ret, errno, "cannot give %.100s its size: %s", place->shown,
                         strerror(errno));
     if (place->size_bytes > size_bytes)
         r = cli_window_put(&place->ep, size_bytes);
@@ -72,11 +73,11 @@ int place_cut(struct place *place, uint64_t size_bytes, bool sparse, struct cli_
         return 0;
     if (fstat(place->fd, &st) < 0 ||
         ((uint64_t)st.st_size > size_bytes && ftruncate(place->fd, (off_t)size_bytes) < 0))
-        return cli_fail(ret, errno, "cannot cut %.100s: %s", place->name, strerror(errno));
+        return cli_fail(ret, errno, "cannot cut %.100s: %s", place->shown, strerror(errno));
     if (sparse)
         free_holes(place->fd, (off_t)size_bytes);
     r = io_sync(place->fd);
-    return r < 0 ? cli_fail(ret, -r, "cannot flush %.100s: %s", place->name, strerror(-r)) : 0;
+    return r < 0 ? cli_fail(ret, -r, "cannot flush %.100s: %s", place->shown, strerror(-r)) : 0;
 }
 
 int place_set_size(struct place *place, uint64_t size_bytes, struct cli_result *ret)
@@ -88,14 +89,14 @@ int place_set_size(struct place *place, uint64_t size_bytes, struct cli_result *
         return set_file_size(place, size_bytes, ret);
     if (place->size_bytes < size_bytes)
         return cli_refuse(ret, ENOSPC, "%.100s is too small: it has %s, and %s are needed",
-                          place->name, cli_size_text(place->size_bytes, there),
+                          place->shown, cli_size_text(place->size_bytes, there),
                           cli_size_text(size_bytes, wanted));
     if (place->size_bytes > size_bytes && !cli_name_is_null(place->name))
-        cli_say("%.100s is larger than the source: beyond %s it stays as it is", place->name,
+        cli_say("%.100s is larger than the source: beyond %s it stays as it is", place->shown,
                 cli_size_text(size_bytes, wanted));
     r = endpoint_resize(place->ep, size_bytes);
     if (r < 0 && place->size_bytes != size_bytes)
-        return cli_fail(ret, -r, "cannot use a part of %.100s: %s", place->name, strerror(-r));
+        return cli_fail(ret, -r, "cannot use a part of %.100s: %s", place->shown, strerror(-r));
     return 0;
 }
 
@@ -107,9 +108,9 @@ int place_grow(struct place *place, uint64_t size_bytes, struct cli_result *ret)
         return 0;
     if (place->kind != PLACE_FILE)
         return cli_fail(ret, ENOSPC, "%.100s is too small: it has %s, and more has come",
-                        place->name, cli_size_text(place->size_bytes, size));
+                        place->shown, cli_size_text(place->size_bytes, size));
     if (ftruncate(place->fd, (off_t)size_bytes) < 0)
-        return cli_fail(ret, errno, "cannot make %.100s larger: %s", place->name, strerror(errno));
+        return cli_fail(ret, errno, "cannot make %.100s larger: %s", place->shown, strerror(errno));
     place->size_bytes = size_bytes;
     return 0;
 }
@@ -136,13 +137,13 @@ int place_complete(struct place *place, const struct place *source, struct cli_r
     snprintf(handle, sizeof(handle), "/proc/self/fd/%d", place->fd);
     if (place->nameless && linkat(AT_FDCWD, handle, AT_FDCWD, place->path, AT_SYMLINK_FOLLOW) < 0)
         return cli_fail(ret, errno, "the copy is whole, but cannot be named %.100s: %s",
-                        place->name, strerror(errno));
+                        place->shown, strerror(errno));
     place->nameless = false;
     r = place_set_mode(place, source);
     if (r == 0)
         r = io_sync(place->fd);
     if (r < 0)
-        return cli_fail(ret, -r, "cannot complete %.100s: %s", place->name, strerror(-r));
+        return cli_fail(ret, -r, "cannot complete %.100s: %s", place->shown, strerror(-r));
     if (place_sync_parent(place, ret) < 0)
         return -ret->err.code;
     place->made = false;

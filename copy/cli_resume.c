@@ -23,6 +23,18 @@ static uint64_t mtime_ns(const struct place *place)
     return (uint64_t)mtime->tv_sec * 1000000000 + (uint64_t)mtime->tv_nsec;
 }
 
+int cli_map_refuse(struct cli_job *copy, const struct place *place)
+{
+    const char *map = copy->cli->options->map;
+    struct stat st;
+
+    if (!map || place->kind != PLACE_FILE || stat(map, &st) < 0 || st.st_dev != place->st.st_dev ||
+        st.st_ino != place->st.st_ino)
+        return 0;
+    return cli_refuse(copy->ret, EINVAL, "--resume: the map cannot be %s; name another file",
+                      place->shown);
+}
+
 int cli_map_open(struct cli_job *copy)
 {
     const struct cli_options *options = copy->cli->options;
@@ -37,7 +49,7 @@ int cli_map_open(struct cli_job *copy)
     place_identify(&copy->destination, copy->key.destination, sizeof(copy->key.destination));
     r = map_sample(copy->source.ep, copy->key.size_bytes, &copy->key.sample, &why);
     if (r < 0)
-        return cli_fail(copy->ret, -r, "%.100s: %.120s", copy->source.name, why.text);
+        return cli_fail(copy->ret, -r, "%.100s: %.120s", copy->source.shown, why.text);
     r = map_open(options->map, &copy->key, &copy->map, &copy->mark, &why);
     if (r == -ESTALE || r == -EBADMSG || r == -EBUSY)
         return cli_refuse(copy->ret, -r, "%.240s", why.text);
@@ -69,9 +81,9 @@ static int check_at(struct cli_job *copy, char *bufs, uint64_t offset)
     copy->ret->bad_bytes = offset;
     if (r == -ESTALE)
         return cli_refuse(copy->ret, ESTALE,
-                          "%.80s does not hold what %.80s says, at byte %" PRIu64
-                          "; to begin anew remove the map and use --force",
-                          copy->destination.name, copy->cli->options->map, offset);
+                          "%s does not hold what the map says, at byte %" PRIu64
+                          "; to begin anew remove %s and use --force",
+                          copy->destination.shown, offset, copy->map_name);
     return cli_fail(copy->ret, -r, "cannot compare what an earlier run has copied: %s",
                     strerror(-r));
 }
@@ -90,7 +102,7 @@ static int find_data(struct cli_job *copy, uint64_t start, uint64_t end, uint64_
         int r = endpoint_extent(copy->source.ep, start, end, &next, &hole);
 
         if (r < 0)
-            return cli_fail(copy->ret, -r, "cannot find the data of %.100s: %s", copy->source.name,
+            return cli_fail(copy->ret, -r, "cannot find the data of %.100s: %s", copy->source.shown,
                             strerror(-r));
         if (!hole && !found)
             *ret_first = start;
@@ -144,6 +156,6 @@ void cli_map_checkpoint(void *arg, const struct journal_mark *mark)
 
     if (r < 0 && !copy->map_failed)
         cli_say("cannot write %.100s: %s; a later run will copy more than it would have to",
-                copy->cli->options->map, strerror(-r));
+                copy->map_name, strerror(-r));
     copy->map_failed = copy->map_failed || r < 0;
 }

@@ -18,6 +18,7 @@ struct cli_job {
     struct queue *queue;
     struct digests *digests;
     struct map *map;
+    char map_name[CLI_NAME_BYTES]; /* for messages */
     struct map_key key;
     struct journal_mark mark; /* of an earlier run */
     bool verify;
@@ -26,6 +27,8 @@ struct cli_job {
     bool map_failed; /* that was said once */
 };
 
+/* Is it the source or the destination? 0 or a negative errno, in words in copy->ret. */
+int cli_map_refuse(struct cli_job *copy, const struct place *place);
 /* Open or make the map that the options name. 0 or a negative errno, in words in copy->ret. */
 int cli_map_open(struct cli_job *copy);
 /* Does the destination hold what the map says? 0 or a negative errno, in words in copy->ret. */

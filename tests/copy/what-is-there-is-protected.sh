@@ -132,6 +132,17 @@ holds same nothing copy-of-nothing
 exits 0 --force nothing masked
 eq "$(size_of masked)" 0
 
+proves "of a long name the end is shown, and the reason"
+long=$(printf 'folder-%.0s' {1..25})
+mkdir -p "$long/$long/é"
+cp old "$long/$long/é/ünd"
+exits 3 source "$long/$long/é/ünd"
+like "$ERR" "ferrycopy: ...*der-folder-/é/ünd exists and holds 3.0 MiB; --force overwrites it"
+exits 1 source "$long/$long/none/there"
+like "$ERR" "ferrycopy: cannot create ...*der-folder-/none/there: No such file or directory"
+exits 3 --resume "$long/$long/map" --force source "$long/$long/map"
+like "$ERR" "ferrycopy: --resume: the map cannot be ...*der-folder-/map; name another file"
+
 proves "a name with control characters is shown harmless"
 exits 1 $'no\e[31m' there
 eq "$ERR" 'ferrycopy: cannot open no\x1b[31m: No such file or directory'

@@ -111,7 +111,7 @@ refused "ferrycopy: *map*" source copy
 cp -p original source
 
 proves "another destination is refused"
-refused "ferrycopy: other is gone; to begin anew remove the map that tells of it" source other
+refused "ferrycopy: other is gone; to begin anew remove map, which tells of it" source other
 fails test -e other
 cp copy other
 refused "ferrycopy: *map*destination*" source other
@@ -124,7 +124,7 @@ mv away copy
 proves "a destination that was changed since is refused, or made right"
 cp copy kept
 printf x | dd of=copy bs=1 conv=notrunc status=none
-refused "ferrycopy: copy does not hold what map says, at byte 0; to begin anew remove the map and use --force" source copy
+refused "ferrycopy: copy does not hold what the map says, at byte 0; to begin anew remove map and use --force" source copy
 cat kept >copy
 truncate -s 1M copy
 refused "ferrycopy: copy is smaller than when it was copied to; *" source copy
@@ -174,7 +174,7 @@ stale_at() {
     head -c 4096 /dev/zero | dd of=copy bs=4096 seek=$((at / 4096)) conv=notrunc status=none
     map_says "${3:-$(size_of "$source")}" "${4:-0}"
     exits 3 --verify=off --resume map "$source" copy
-    like "$ERR" "ferrycopy: copy does not hold what map says, at byte $at; *"
+    like "$ERR" "ferrycopy: copy does not hold what the map says, at byte $at; *"
 }
 
 has_map() { [[ -e map && -e copy && $(size_of copy) == $((24 << 20)) ]]; }
@@ -203,6 +203,19 @@ mkdir map
 copies --resume map source copy
 fails test "$STATUS" == 0
 rmdir map
+
+proves "a map that is the source or the destination is refused"
+rm -rf map copy
+exits 3 --resume source source copy
+eq "$ERR" "ferrycopy: --resume: the map cannot be source; name another file"
+fails test -e copy
+exits 3 --resume ./copy source copy
+eq "$ERR" "ferrycopy: --resume: the map cannot be copy; name another file"
+fails test -e copy
+cp source copy
+exits 3 --force --resume copy source copy
+eq "$ERR" "ferrycopy: --resume: the map cannot be copy; name another file"
+holds same source copy
 
 proves "a second copy with the same map is kept out"
 rm -f copy
@@ -263,7 +276,7 @@ if [[ $(id -u) == 0 ]]; then
     losetup -d "$LOOP"
     losetup "$LOOP" disk2 || wrong "$LOOP is in use again"
     exits 3 --resume map source "$LOOP"
-    like "$ERR" "ferrycopy: $LOOP does not hold what map says, at byte *"
+    like "$ERR" "ferrycopy: $LOOP does not hold what the map says, at byte *"
     losetup -d "$LOOP"
     losetup "$LOOP" disk || wrong "$LOOP is in use again"
     refused "ferrycopy: *map*destination*" source device
