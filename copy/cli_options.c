@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "copy/base/cleanup.h"
+#include "copy/cli_values.h"
 #include "copy/engine.h"
 #include "copy/throttle.h"
 
@@ -27,64 +28,31 @@ struct option_row {
     int (*take)(struct cli_options *options, const char *value, struct err *e);
 };
 
-/* A value that is one of some words. */
-struct word {
-    const char *word;
-    int value;
-};
-
-static int take_word(const struct word *words, size_t n, const char *value, int *ret, struct err *e)
-{
-    struct text known = {0};
-
-    for (size_t i = 0; i < n; i++) {
-        if (value && strcmp(words[i].word, value) == 0) {
-            *ret = words[i].value;
-            return 0;
-        }
-    }
-    for (size_t i = 0; i < n; i++)
-        text_add(&known, "%s%s", i == 0 ? "" : i + 1 < n ? ", " : " or ", words[i].word);
-    err_set(e, EINVAL, "\"%.40s\" is not %s", value ? value : "", known.bytes ? known.bytes : "?");
-    text_deinit(&known);
-    return -EINVAL;
-}
-
-static int take_flag(const struct word *words, size_t n, const char *value, bool *ret,
-                     struct err *e)
-{
-    int number, r = take_word(words, n, value, &number, e);
-
-    if (r == 0)
-        *ret = number != 0;
-    return r;
-}
-
 static int take_verify(struct cli_options *options, const char *value, struct err *e)
 {
-    static const struct word words[] = {{"full", true}, {"off", false}};
+    static const struct cli_word words[] = {{"full", true}, {"off", false}};
 
-    return take_flag(words, ARRAY_N(words), value ? value : "full", &options->verify, e);
+    return cli_value_flag(words, ARRAY_N(words), value ? value : "full", &options->verify, e);
 }
 
 static int take_sparse(struct cli_options *options, const char *value, struct err *e)
 {
-    static const struct word words[] = {{"auto", true}, {"never", false}};
+    static const struct cli_word words[] = {{"auto", true}, {"never", false}};
 
-    return take_flag(words, ARRAY_N(words), value, &options->sparse, e);
+    return cli_value_flag(words, ARRAY_N(words), value, &options->sparse, e);
 }
 
 static int take_reflink(struct cli_options *options, const char *value, struct err *e)
 {
-    static const struct word words[] = {{"auto", true}, {"never", false}};
+    static const struct cli_word words[] = {{"auto", true}, {"never", false}};
 
-    return take_flag(words, ARRAY_N(words), value, &options->reflink, e);
+    return cli_value_flag(words, ARRAY_N(words), value, &options->reflink, e);
 }
 
 static int take_progress(struct cli_options *options, const char *value, struct err *e)
 {
-    static const struct word words[] = {{"bar", CLI_SHOW_BAR}, {"json", CLI_SHOW_JSON}};
-    int show, r = take_word(words, ARRAY_N(words), value ? value : "bar", &show, e);
+    static const struct cli_word words[] = {{"bar", CLI_SHOW_BAR}, {"json", CLI_SHOW_JSON}};
+    int show, r = cli_value_word(words, ARRAY_N(words), value ? value : "bar", &show, e);
 
     if (r == 0)
         options->show = (enum cli_show)show;
@@ -93,9 +61,9 @@ static int take_progress(struct cli_options *options, const char *value, struct 
 
 static int take_io(struct cli_options *options, const char *value, struct err *e)
 {
-    static const struct word words[] = {
+    static const struct cli_word words[] = {
         {"auto", QUEUE_AUTO}, {"io_uring", QUEUE_URING}, {"threads", QUEUE_THREADS}};
-    int way, r = take_word(words, ARRAY_N(words), value, &way, e);
+    int way, r = cli_value_word(words, ARRAY_N(words), value, &way, e);
 
     if (r == 0)
         options->way = (enum queue_way)way;
@@ -120,22 +88,19 @@ static int take_speed(struct cli_options *options, const char *value, struct err
     return cli_options_rate(value, &options->speed_bytes_per_s, e);
 }
 
-static int take_path(const char *value, const char **ret, struct err *e)
-{
-    if (!*value)
-        return err_set(e, EINVAL, "an empty name");
-    *ret = value;
-    return 0;
-}
-
 static int take_control(struct cli_options *options, const char *value, struct err *e)
 {
-    return take_path(value, &options->control, e);
+    return cli_value_path(value, &options->control, e);
+}
+
+static int take_control_fd(struct cli_options *options, const char *value, struct err *e)
+{
+    return cli_value_fd(value, &options->control_fd, e);
 }
 
 static int take_resume(struct cli_options *options, const char *value, struct err *e)
 {
-    return take_path(value, &options->map, e);
+    return cli_value_path(value, &options->map, e);
 }
 
 static int take_block_size(struct cli_options *options, const char *value, struct err *e)
@@ -149,24 +114,14 @@ static int take_block_size(struct cli_options *options, const char *value, struc
     return 0;
 }
 
-static int take_count(const char *value, uint64_t max, uint64_t *ret, struct err *e)
-{
-    uint64_t n;
-
-    if (text_parse_u64(value, &n) < 0 || n < 1 || n > max)
-        return err_set(e, EINVAL, "\"%.40s\" is not a number from 1 to %" PRIu64, value, max);
-    *ret = n;
-    return 0;
-}
-
 static int take_queue_depth(struct cli_options *options, const char *value, struct err *e)
 {
-    return take_count(value, 64, &options->queue_depth, e);
+    return cli_value_count(value, 64, &options->queue_depth, e);
 }
 
 static int take_connections(struct cli_options *options, const char *value, struct err *e)
 {
-    return take_count(value, 16, &options->n_connections, e);
+    return cli_value_count(value, 16, &options->n_connections, e);
 }
 
 static int take_create(struct cli_options *options, const char *value, struct err *e)
@@ -218,6 +173,8 @@ static const struct option_row rows[] = {
      take_speed},
     {"control", 0, false, "FILE", "a file with a RATE, heeded whenever it changes", LIMITED,
      take_control},
+    {"control-fd", 0, false, "N", "a descriptor that a RATE a line is read from", LIMITED,
+     take_control_fd},
     {"resume", 0, false, "MAP", "keep a map of what is done, go on where it ends", COPYING,
      take_resume},
     {"sparse", 0, false, "auto|never", "leave holes where the source reads zero (auto)", COPYING,
@@ -344,6 +301,7 @@ int cli_options_parse(struct cli_options *options, int argc, char **argv, struct
     int r;
 
     *options = (struct cli_options){
+        .control_fd = -1,
         .speed_bytes_per_s = THROTTLE_NONE,
         .block_bytes = ENGINE_BLOCK_BYTES,
         .queue_depth = ENGINE_QUEUE_DEPTH,

@@ -17,6 +17,7 @@ struct cli_options {
     enum cli_action action;
     const char *source, *destination; /* NULL where the action takes none */
     const char *control, *map;        /* NULL: none */
+    int control_fd;                   /* -1: none */
     uint64_t speed_bytes_per_s;       /* THROTTLE_NONE or above 0 */
     uint64_t block_bytes, queue_depth;
     uint64_t n_connections; /* 0: as the endpoint likes */

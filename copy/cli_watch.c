@@ -11,6 +11,7 @@
 #include "copy/base/io.h"
 #include "copy/base/loop.h"
 #include "copy/cli_control.h"
+#include "copy/cli_control_lines.h"
 #include "copy/cli_progress.h"
 
 struct watch {
@@ -19,6 +20,7 @@ struct watch {
     struct cli_result *result;
     struct loop *loop;
     struct cli_control control;
+    struct cli_control_lines control_lines;
     struct cli_progress progress;
     struct loop_source *signals, *end, *timer;
     int signal_fd, end_fd; /* readable: a signal; the work has ended */
@@ -128,11 +130,16 @@ static int watch_open(struct watch *watch, struct err *e)
         r = loop_add_timer(watch->loop, on_time, watch, &watch->timer);
     if (r < 0)
         return err_set(e, -r, "cannot watch for signals: %s", strerror(-r));
-    return cli_control_begin(&watch->control, cli, watch->loop, cli->options->control, e);
+    r = cli_control_begin(&watch->control, cli, watch->loop, cli->options->control, e);
+    if (r < 0)
+        return r;
+    return cli_control_lines_begin(&watch->control_lines, cli, watch->loop,
+                                   cli->options->control_fd, e);
 }
 
 static void watch_close(struct watch *watch)
 {
+    cli_control_lines_end(&watch->control_lines);
     cli_control_end(&watch->control);
     loop_remove(watch->timer);
     loop_remove(watch->end);

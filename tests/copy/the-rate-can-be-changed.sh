@@ -84,6 +84,54 @@ echo max >rate
 ends
 eq "$STATUS" 0
 
+proves "a descriptor tells the rate too, a line a rate, and the last one to speak is heeded"
+rm -f copy rate
+mkfifo told
+exec {SAYS_RATE}<>told
+begins --control rate --control-fd="$SAYS_RATE" --speed=4K --progress=json source copy
+until_true limit_is 4096 || wrong "$(<out)"
+echo 5K >told
+until_true limit_is 5120 || wrong "$(tail -n 1 out)"
+printf '6' >told
+printf 'K\n7K\n' >told
+until_true limit_is 7168 || wrong "$(tail -n 1 out)"
+echo 8K >rate
+until_true limit_is 8192 || wrong "$(tail -n 1 out)"
+echo 9K >told
+until_true limit_is 9216 || wrong "$(tail -n 1 out)"
+echo fast >told
+until_true says_of '^ferrycopy: --control-fd: "fast" is no rate: ' || wrong "$(<err)"
+printf '%0100d\n' 0 >told
+until_true says_of '^ferrycopy: --control-fd: a line too long for a rate; ' || wrong "$(<err)"
+eq "$(grep -c 'too long' err)" 1
+holds limit_is 9216
+echo max >told
+ends
+eq "$STATUS" 0
+holds same source copy
+exec {SAYS_RATE}>&-
+
+proves "at its end the speed stays"
+rm -f copy rate
+(exec {FROM}< <(printf 5K) && become_ferrycopy --control-fd=$FROM --control rate --progress=json source copy) >out 2>err &
+PID=$!
+until_true limit_is 5120 || wrong "$(<out)"
+lines=$(wc -l <out)
+more_lines() { (($(wc -l <out) > lines)); }
+until_true more_lines
+holds limit_is 5120
+echo max >rate
+ends
+eq "$STATUS" 0
+for n in 0 2 99 x -1 ''; do
+    copies --control-fd="$n" source copy2
+    eq "$STATUS" 2
+done
+like "$ERR" 'ferrycopy: --control-fd: "" is no number of a descriptor above 2*'
+exits 2 --control-fd=99 source copy2
+like "$ERR" 'ferrycopy: --control-fd: descriptor 99 is not open*'
+fails test -e copy2
+
 proves "without any progress asked for SIGUSR1 prints one line of it"
 rm -f copy rate
 begins --speed 4K --control rate source copy
