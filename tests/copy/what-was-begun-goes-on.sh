@@ -12,10 +12,11 @@ has_copied() {
 }
 of_last() { sed -n "\$s/.*\"$1\":\\([0-9]*\\).*/\\1/p" out; }
 
-# A copy that was ended after some of it
+# A copy that was ended after some of it. By threads: what a killed process had begun by io_uring the kernel may still
+# write after its end.
 half_a_copy() {
     rm -f map copy first
-    begins --speed=2M --progress=json --resume map "$@" source copy
+    begins --io=threads --speed=2M --progress=json --resume map "$@" source copy
     until_true has_copied || wrong "it has not begun: $(<err)"
     kill -"${SIGNAL-KILL}" "$PID"
     ends
@@ -157,7 +158,7 @@ END
 stale_at() {
     local source=$1 at=$2
     rm -f map copy first
-    begins --speed=4K --resume map "$source" copy
+    begins --io=threads --speed=4K --resume map "$source" copy
     until_true has_map || wrong "it has not begun: $(<err)"
     kill -KILL "$PID"
     ends
@@ -166,7 +167,7 @@ stale_at() {
     map_says "${3:-$(size_of "$source")}" "${4:-0}"
     exits 0 --verify=off --resume map "$source" copy
     rm -f copy
-    begins --speed=4K --resume map "$source" copy
+    begins --io=threads --speed=4K --resume map "$source" copy
     until_true has_map || wrong "it has not begun: $(<err)"
     kill -KILL "$PID"
     ends
