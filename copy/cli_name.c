@@ -27,6 +27,11 @@ const char *cli_name_path(const char *name)
     return NULL;
 }
 
+bool cli_name_is_block(const char *name)
+{
+    return has_scheme(name, "block");
+}
+
 bool cli_name_is_null(const char *name)
 {
     return has_scheme(name, "null");

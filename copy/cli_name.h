@@ -16,6 +16,8 @@
 
 /* The path in a name: PATH, file:PATH or block:PATH; NULL: it is a URI of another kind. */
 const char *cli_name_path(const char *name);
+/* Does it say that it is a block device? */
+bool cli_name_is_block(const char *name);
 /* Is it a null: volume, which holds nothing? */
 bool cli_name_is_null(const char *name);
 /* The directory that a path is in; "." where it names none. */

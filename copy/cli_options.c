@@ -165,7 +165,7 @@ TAKE_ACTION(digest, CLI_DIGEST)
 TAKE_ACTION(help, CLI_HELP)
 TAKE_ACTION(version, CLI_VERSION)
 
-/* The man page tells of them in this order; contrib/man/check-ferrycopy holds the two together. */
+/* The man page tells of them in this order; contrib/man/check-options holds the two together. */
 static const struct option_row rows[] = {
     {"verify", 0, true, "full|off", "read the copy back and compare it (preset: full)", COPYING,
      take_verify},

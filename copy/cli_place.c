@@ -93,6 +93,14 @@ static int open_stdio(struct place *place, bool source, struct cli_result *ret)
     return wrap(place, ENDPOINT_READ, ret);
 }
 
+/* Only what it says it is. */
+static int refuse_no_device(const struct place *place, struct cli_result *ret)
+{
+    if (!cli_name_is_block(place->name) || S_ISBLK(place->st.st_mode))
+        return 0;
+    return cli_refuse(ret, ENOTBLK, "%s is no block device", place->shown);
+}
+
 int place_open_source(struct place *place, const char *name, const struct cli_options *options,
                       struct cli_result *ret)
 {
@@ -106,6 +114,9 @@ int place_open_source(struct place *place, const char *name, const struct cli_op
     place->path = cli_name_path(name);
     if (place->path && stat(place->path, &place->st) < 0)
         return fail_open(place, errno, ret);
+    r = refuse_no_device(place, ret);
+    if (r < 0)
+        return r;
     place->kind = !place->path                 ? PLACE_OTHER
                   : S_ISBLK(place->st.st_mode) ? PLACE_BLOCK
                                                : PLACE_FILE;
@@ -299,7 +310,11 @@ int place_open_destination(struct place *place, const char *name, const struct c
     place->path = cli_name_path(name);
     place->kind = place->path ? PLACE_FILE : PLACE_OTHER;
     if (place->path && stat(place->path, &place->st) < 0)
-        return errno == ENOENT ? open_missing(place, terms, ret) : fail_open(place, errno, ret);
+        return errno == ENOENT && !cli_name_is_block(name) ? open_missing(place, terms, ret)
+                                                           : fail_open(place, errno, ret);
+    r = refuse_no_device(place, ret);
+    if (r < 0)
+        return r;
     if (place->path && S_ISBLK(place->st.st_mode))
         place->kind = PLACE_BLOCK;
     if (place->kind != PLACE_FILE)

@@ -94,6 +94,13 @@ exits 3 pipe there
 eq "$ERR" "ferrycopy: pipe is a pipe; write -, and let the shell open it: <"
 exits 3 source /dev/null
 like "$ERR" "ferrycopy: /dev/null is a character device; *"
+exits 3 block:source there
+eq "$ERR" "ferrycopy: block:source is no block device"
+exits 3 --force source block:old
+eq "$ERR" "ferrycopy: block:old is no block device"
+exits 1 source block:there
+eq "$ERR" "ferrycopy: cannot open block:there: No such file or directory"
+fails test -e there
 ln -s nowhere dangling
 exits 3 source dangling
 eq "$ERR" "ferrycopy: dangling is a symbolic link that leads nowhere; remove it"
@@ -199,6 +206,7 @@ if [[ $(id -u) == 0 ]]; then
     eq "$ERR" "ferrycopy: $LOOP is larger than the source: beyond 3.0 MiB it stays as it is"
     sync disk
     holds cmp -n $((3 << 20)) source disk
+    exits 0 --compare source "block:$LOOP"
     tail -c 1M disk | cmp - beyond || wrong "what lies beyond has changed"
     proves "a smaller one is refused"
     volume large 5M sparse 5
