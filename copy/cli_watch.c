@@ -12,6 +12,7 @@
 #include "copy/base/loop.h"
 #include "copy/cli_control.h"
 #include "copy/cli_control_lines.h"
+#include "copy/cli_hold.h"
 #include "copy/cli_progress.h"
 
 struct watch {
@@ -22,6 +23,7 @@ struct watch {
     struct cli_control control;
     struct cli_control_lines control_lines;
     struct cli_progress progress;
+    struct cli_hold hold;
     struct loop_source *signals, *end, *timer;
     int signal_fd, end_fd; /* readable: a signal; the work has ended */
     int stopped_by;
@@ -70,8 +72,10 @@ static void on_signal(void *arg, uint32_t events)
         cli_progress_line(&watch->progress);
         return;
     }
-    if (watch->stopped_by)
+    if (watch->stopped_by) {
+        cli_hold_release(&watch->hold);
         end_by((int)info.ssi_signo);
+    }
     watch->stopped_by = (int)info.ssi_signo;
     atomic_store(&watch->cli->stop, true);
     wake(watch->cli->stop_fd);
@@ -178,12 +182,14 @@ void cli_watch(struct cli *cli, cli_run_fn *run, struct cli_result *result, int 
 
     cli->stop_fd = -1;
     cli_progress_begin(&watch.progress, cli);
+    cli_hold_look(&watch.hold, cli->options);
     r = watch_open(&watch, &result->err);
     if (r == 0)
         r = watch_run(&watch, &result->err);
     if (r < 0)
         result->status = cli_trouble(cli->options);
     cli_progress_end(&watch.progress, result);
+    cli_hold_end(&watch.hold);
     watch_close(&watch);
     *ret_signal = result->status == CLI_DONE ? 0 : watch.stopped_by;
 }

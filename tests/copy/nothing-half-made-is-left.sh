@@ -110,6 +110,30 @@ eq "$ERR" "ferrycopy: changing was written while it was copied; copy it again wh
 ferrycopy: folder/new: what was copied is removed"
 eq "$(ls -A folder)" ''
 
+if [[ $(id -u) == 0 ]] && command -v nbdkit >/dev/null; then
+    proves "a source device can be written again, after a second signal too"
+    truncate -s 20M disk disk2
+    loop disk
+    nbdkit --foreground --unix slow.socket --filter=delay file disk2 wdelay=60 2>/dev/null &
+    server=$!
+    until_true test -S slow.socket || wrong "nbdkit does not listen"
+    cp source disk
+    begins --force "$LOOP" "nbd+unix:///?socket=$WORLD/slow.socket"
+    is_held() { [[ $(blockdev --getro "$LOOP") == 1 ]]; }
+    until_true is_held || wrong "it has not begun: $(<err)"
+    tick && tick && tick
+    kill -TERM "$PID"
+    is_stopping() { ((0x$(sed -n 's/^ShdPnd:\t//p' "/proc/$PID/status") == 0)); }
+    until_true is_stopping
+    tick && tick && tick
+    kill -TERM "$PID"
+    ends
+    eq "$STATUS" 143
+    eq "$(blockdev --getro "$LOOP")" 0
+    kill -KILL "$server"
+    wait "$server" 2>/dev/null
+fi
+
 if [[ $(id -u) == 0 ]]; then
     proves "a full disk fails the copy, which says so, and is left as empty as it was"
     truncate -s 16M image
