@@ -51,7 +51,7 @@ pass() {
         ;;
     checkpoint-* | worker-*-checkpoint | worker-after-flush)
         [[ $2 == dense ]] || return 2 # one of the two takes long enough
-        fault "call=pwrite,program=copy-worker,at=10,from,do=hold"
+        fault "call=pwrite,program=copy-worker,at=25,from,do=hold" # of 32: the first block is written by then
         run linger "$2"
         ;;
     *) run forward "$2" ;;
