@@ -31,14 +31,24 @@ die() {
 }
 
 clean_up() {
-    local pid point device
+    local pid point
     for pid in $(jobs -p); do kill -KILL "$pid"; done
     wait
     cd /
     while read -r point; do umount "$point"; done < <(awk -v at="$WORLD/" 'index($5, at) == 1 { print $5 }' /proc/self/mountinfo | sort -r)
-    for device in "${LOOPS[@]}"; do losetup -d "$device"; done
+    detach_loops
     rm -rf "$WORLD"
 } 2>/dev/null
+
+# Whoever gets the device next would find it read-only as a source that was killed has left it
+detach_loops() {
+    local device
+    for device in "${LOOPS[@]}"; do
+        blockdev --setrw "$device"
+        losetup -d "$device"
+    done
+    LOOPS=()
+}
 
 LOOPS=()
 WORLD=$(mktemp -d "${TMPDIR:-/var/tmp}/ferrycopy-test.XXXXXX") || exit 1

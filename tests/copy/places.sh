@@ -70,11 +70,11 @@ place() {
 }
 
 leave() {
-    local pid device
+    local pid
     for pid in "${SERVERS[@]}"; do kill "$pid"; done
     for pid in "${SERVERS[@]}"; do wait "$pid" 2>/dev/null; done
-    for device in "${LOOPS[@]}"; do losetup -d "$device"; done
-    SERVERS=() LOOPS=()
+    detach_loops
+    SERVERS=()
 }
 
 # A part that others need not share with the rest: bytes that are nowhere zero
