@@ -37,7 +37,7 @@ static int fail_open(const struct place *place, int error, struct cli_result *re
 
 static int wrap(struct place *place, enum endpoint_mode mode, struct cli_result *ret)
 {
-    int r = file_endpoint_wrap(place->fd, mode, false, &place->ep);
+    int r = file_endpoint_wrap(place->fd, mode, &place->ep);
 
     return r < 0 ? fail_open(place, -r, ret) : 0;
 }

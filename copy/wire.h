@@ -54,11 +54,12 @@ struct wire_request {
     uint64_t checkpoint_ns;    /* WIRE_COPY: not more often than this */
     uint32_t destination_zero; /* 1: where nothing is written it reads zero (made empty by us);
                                   0: zeroes are punched or written */
-    uint32_t lease;            /* 1: the source is under a read lease: look at it per block */
-    uint32_t compare_source;   /* WIRE_VERIFY: 1: with the source; 0: with the digests of WIRE_COPY,
-                                  which must have run in this process from start_bytes 0 */
-    uint32_t verify_behind;    /* WIRE_COPY from 0: 1: read back what was flushed while the rest is
-                                  copied; WIRE_VERIFY with the digests has that much less to do */
+    uint32_t lease;          /* look per block, 1: at the read lease that the source is under; 0: at
+                                its mtime, as no lease is to be had */
+    uint32_t compare_source; /* WIRE_VERIFY: 1: with the source; 0: with the digests of WIRE_COPY,
+                                which must have run in this process from start_bytes 0 */
+    uint32_t verify_behind;  /* WIRE_COPY from 0: 1: read back what was flushed while the rest is
+                                copied; WIRE_VERIFY with the digests has that much less to do */
 };
 
 /* worker -> daemon */

@@ -214,7 +214,9 @@ static int begin_job(struct worker *worker, const struct wire_request *request)
     worker->request = *request;
     worker->told_bytes = request->start_bytes;
     atomic_store(&worker->stop, false);
-    file_endpoint_set_leased(worker->source, request->lease != 0);
+    r = file_endpoint_set_claim(worker->source, request->lease ? FILE_LEASED : FILE_TIMED);
+    if (r < 0)
+        return answer_error(-r, "cannot look at the source");
     r = pthread_create(&worker->thread, NULL, job_main, worker);
     if (r != 0)
         return answer_error(r, "cannot start a thread");
@@ -303,10 +305,10 @@ static int prepare(struct worker *worker, struct err *e)
     worker->done_fd = eventfd(0, EFD_CLOEXEC);
     if (worker->done_fd < 0)
         return err_set(e, errno, "cannot make an eventfd: %s", strerror(errno));
-    r = file_endpoint_wrap(WIRE_FD_SOURCE, ENDPOINT_READ, false, &worker->source);
+    r = file_endpoint_wrap(WIRE_FD_SOURCE, ENDPOINT_READ, &worker->source);
     if (r < 0)
         return err_set(e, -r, "cannot use the source: %s", strerror(-r));
-    r = file_endpoint_wrap(WIRE_FD_DESTINATION, ENDPOINT_WRITE, false, &worker->destination);
+    r = file_endpoint_wrap(WIRE_FD_DESTINATION, ENDPOINT_WRITE, &worker->destination);
     if (r < 0)
         return err_set(e, -r, "cannot use the destination: %s", strerror(-r));
     r = queue_open(ENGINE_QUEUE_DEPTH, QUEUE_AUTO, &worker->queue);

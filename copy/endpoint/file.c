@@ -1,5 +1,5 @@
 /*
- * A pair of descriptors (pair.h), the account that a file system keeps of holes, and a lease.
+ * A pair of descriptors (pair.h), the account that a file system keeps of holes, and a claim.
  */
 #include "copy/endpoint/file.h"
 
@@ -16,8 +16,9 @@
 
 struct file {
     struct pair pair;
-    bool leased;
-    atomic_uint zero_way; /* the first of zero_ways that was not refused */
+    enum file_claim claim;
+    struct timespec mtime; /* FILE_TIMED */
+    atomic_uint zero_way;  /* the first of zero_ways that was not refused */
 };
 
 static const int zero_ways[] = {
@@ -148,20 +149,38 @@ static int file_clone(struct endpoint *ep, struct endpoint *source, uint64_t off
     return 0;
 }
 
-static int file_check_claim(struct endpoint *ep)
+static int check_lease(const struct file *file)
 {
-    struct file *file = file_of(ep);
-    int lease;
+    int lease = fcntl(file->pair.fd, F_GETLEASE);
 
-    if (!file->leased)
-        return 0;
-    lease = fcntl(file->pair.fd, F_GETLEASE);
     if (lease < 0)
         return -errno;
     return lease == F_RDLCK ? 0 : -ETXTBSY;
 }
 
-int file_endpoint_wrap(int fd, enum endpoint_mode mode, bool leased, struct endpoint **ret)
+static int check_mtime(const struct file *file)
+{
+    struct stat st;
+
+    if (fstat(file->pair.fd, &st) < 0)
+        return -errno;
+    return st.st_mtim.tv_sec == file->mtime.tv_sec && st.st_mtim.tv_nsec == file->mtime.tv_nsec
+               ? 0
+               : -ETXTBSY;
+}
+
+static int file_check_claim(struct endpoint *ep)
+{
+    static int (*const checks[])(const struct file *file) = {
+        [FILE_LEASED] = check_lease,
+        [FILE_TIMED] = check_mtime,
+    };
+    const struct file *file = file_of(ep);
+
+    return file->claim == FILE_UNCLAIMED ? 0 : checks[file->claim](file);
+}
+
+int file_endpoint_wrap(int fd, enum endpoint_mode mode, struct endpoint **ret)
 {
     struct file *file;
     struct stat st;
@@ -174,14 +193,22 @@ int file_endpoint_wrap(int fd, enum endpoint_mode mode, bool leased, struct endp
     if (!file)
         return -ENOMEM;
     pair_init(&file->pair, &file_endpoint, mode, fd);
-    file->leased = leased;
     *ret = &file->pair.ep;
     return 0;
 }
 
-void file_endpoint_set_leased(struct endpoint *ep, bool leased)
+int file_endpoint_set_claim(struct endpoint *ep, enum file_claim claim)
 {
-    file_of(ep)->leased = leased;
+    struct file *file = file_of(ep);
+    struct stat st;
+
+    if (claim == FILE_TIMED && file->claim != FILE_TIMED) {
+        if (fstat(file->pair.fd, &st) < 0)
+            return -errno;
+        file->mtime = st.st_mtim;
+    }
+    file->claim = claim;
+    return 0;
 }
 
 static int file_open(const char *address, enum endpoint_mode mode, struct endpoint **ret,
@@ -194,7 +221,7 @@ static int file_open(const char *address, enum endpoint_mode mode, struct endpoi
     fd = open(address, flags[mode] | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return err_set(e, errno, "cannot open %s: %s", address, strerror(errno));
-    r = file_endpoint_wrap(fd, mode, false, ret);
+    r = file_endpoint_wrap(fd, mode, ret);
     if (r < 0)
         return err_set(e, -r, "cannot use %s: %s", address, strerror(-r));
     file_of(*ret)->pair.owns_fd = true;

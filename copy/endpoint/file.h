@@ -14,9 +14,16 @@ extern const struct endpoint_ops file_endpoint;
  * Wrap a descriptor, which stays the caller's and must outlive the endpoint; its file position
  * moves. Needs /proc for direct I/O, now and not later: a sandbox may close after it.
  *
- * leased: the caller holds a read lease through this open file description (check_claim looks at
- * it). Returns 0; -EMEDIUMTYPE no regular file; -ENOMEM; or the errno of fstat(2).
+ * Returns 0; -EMEDIUMTYPE no regular file; -ENOMEM; or the errno of fstat(2).
  */
-int file_endpoint_wrap(int fd, enum endpoint_mode mode, bool leased, struct endpoint **ret);
-/* The same decided later, before any thread uses it. */
-void file_endpoint_set_leased(struct endpoint *ep, bool leased);
+int file_endpoint_wrap(int fd, enum endpoint_mode mode, struct endpoint **ret);
+
+/* What check_claim looks at. */
+enum file_claim {
+    FILE_UNCLAIMED,
+    FILE_LEASED, /* the read lease that the caller holds through this open file description */
+    FILE_TIMED,  /* no lease is to be had: mtime, as it was when this was set for the first time */
+};
+
+/* Before any thread uses it. Returns 0 or the errno of fstat(2). */
+int file_endpoint_set_claim(struct endpoint *ep, enum file_claim claim);

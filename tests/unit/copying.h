@@ -423,7 +423,7 @@ static inline void faulty_init(struct faulty *faulty, int fd, enum endpoint_mode
 {
     *faulty = (struct faulty){.ep = {&faulty_ops, mode}, .random = 1};
     pthread_mutex_init(&faulty->lock, NULL);
-    REQUIRE(file_endpoint_wrap(fd, mode, false, &faulty->inner) == 0);
+    REQUIRE(file_endpoint_wrap(fd, mode, &faulty->inner) == 0);
 }
 
 /* Forget what was planned and counted, and the digests; the volumes stay. */

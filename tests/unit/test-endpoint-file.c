@@ -29,8 +29,8 @@ static struct two two_open(const char *source_dir, const char *destination_dir, 
     two.fds[1] = volume_make(destination_dir, "destination", size_bytes);
     volume_write(two.fds[0], 0, size_bytes, 1, &random);
     REQUIRE(io_sync(two.fds[0]) == 0);
-    REQUIRE(file_endpoint_wrap(two.fds[0], ENDPOINT_READ, false, &two.source) == 0);
-    REQUIRE(file_endpoint_wrap(two.fds[1], ENDPOINT_WRITE, false, &two.destination) == 0);
+    REQUIRE(file_endpoint_wrap(two.fds[0], ENDPOINT_READ, &two.source) == 0);
+    REQUIRE(file_endpoint_wrap(two.fds[1], ENDPOINT_WRITE, &two.destination) == 0);
     return two;
 }
 

@@ -683,7 +683,7 @@ static int sample(int fd, uint64_t size_bytes, struct digest *ret, struct err *e
     struct endpoint *ep;
     int r;
 
-    REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, false, &ep) == 0);
+    REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, &ep) == 0);
     r = map_sample(ep, size_bytes, ret, e);
     endpoint_close(ep);
     return r;

@@ -295,8 +295,8 @@ static void copy_file(const char *dir, enum queue_way way, unsigned depth, uint6
     CHECK_EQ(queue_depth(copying.queue), depth);
     volume_write(source_fd, 0, size_bytes, 1, &random);
     REQUIRE(slots);
-    REQUIRE(file_endpoint_wrap(source_fd, ENDPOINT_READ, false, &copying.source) == 0);
-    REQUIRE(file_endpoint_wrap(destination_fd, ENDPOINT_WRITE, false, &copying.destination) == 0);
+    REQUIRE(file_endpoint_wrap(source_fd, ENDPOINT_READ, &copying.source) == 0);
+    REQUIRE(file_endpoint_wrap(destination_fd, ENDPOINT_WRITE, &copying.destination) == 0);
     REQUIRE(endpoint_drop(copying.source) == 0);
     for (unsigned i = 0; i < depth; i++) {
         slots[i].buf = aligned_alloc(GRAIN, BLOCK);
@@ -401,7 +401,7 @@ TEST(the_end_of_a_file_is_told_as_such)
         struct endpoint *ep;
         struct asked asked;
 
-        REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, false, &ep) == 0);
+        REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, &ep) == 0);
         asked = ask(REQUEST_READ, ep, buf, 8 * GRAIN, GRAIN);
         queue_submit(queue, &asked.request);
         CHECK_EQ(queue_wait(queue, UINT64_MAX), 1);
@@ -721,7 +721,7 @@ TEST(closing_waits_for_what_is_in_flight_and_tells_nobody)
         struct asked asked[4];
         pthread_t thread;
 
-        REQUIRE(file_endpoint_wrap(fd, ENDPOINT_WRITE, false, &ep) == 0);
+        REQUIRE(file_endpoint_wrap(fd, ENDPOINT_WRITE, &ep) == 0);
         memset(buf, 'x', 2 * BLOCK);
         asked[0] = ask_call(call_gate, made_up);
         asked[1] = ask(REQUEST_READ, &held->ep, buf, 1, 0);
@@ -771,7 +771,7 @@ TEST(one_thread_after_the_other_may_use_a_queue)
         int fd = volume_make(pool_dirs[0].path, "several", BLOCK);
         pthread_t thread;
 
-        REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, false, &copying.source) == 0);
+        REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, &copying.source) == 0);
         for (unsigned i = 0; i < 20; i++) {
             REQUIRE(pthread_create(&thread, NULL, read_some, &copying) == 0);
             pthread_join(thread, NULL);
@@ -846,7 +846,7 @@ static void close_sandbox(unsigned argument)
     int fd = volume_make(pool_dirs[0].path, "sandboxed", BLOCK);
 
     (void)argument;
-    REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, false, &copying.source) == 0);
+    REQUIRE(file_endpoint_wrap(fd, ENDPOINT_READ, &copying.source) == 0);
     forbid(SYS_io_uring_setup, SYS_io_uring_register, EPERM);
     read_some(&copying);
     CHECK_STR(queue_name(queue), "io_uring");
