@@ -178,6 +178,7 @@ static int fill_texts(struct service *s, struct view *view)
 /* Tell the mount what changed, once a thing, and be clean again. */
 static void tell(struct service *s)
 {
+    service_change_fn *on_change = atomic_load(&s->on_change);
     uint32_t service_events = s->dirty;
 
     s->dirty = 0;
@@ -189,18 +190,18 @@ static void tell(struct service *s)
         if (!events)
             continue;
         v->dirty = 0;
-        if (s->on_change)
-            s->on_change(s->on_change_arg, ABOUT_VOLUME, v->record.number, events);
+        if (on_change)
+            on_change(s->on_change_arg, ABOUT_VOLUME, v->record.number, events);
     }
     for (size_t i = 0; i < s->n_sites; i++) {
         uint32_t events = s->sites[i]->dirty;
 
         s->sites[i]->dirty = 0;
-        if (events && s->on_change)
-            s->on_change(s->on_change_arg, ABOUT_HOST, s->sites[i]->host->number, events);
+        if (events && on_change)
+            on_change(s->on_change_arg, ABOUT_HOST, s->sites[i]->host->number, events);
     }
-    if (service_events && s->on_change)
-        s->on_change(s->on_change_arg, ABOUT_SERVICE, 0, service_events);
+    if (service_events && on_change)
+        on_change(s->on_change_arg, ABOUT_SERVICE, 0, service_events);
 }
 
 static bool any_dirty(const struct service *s)

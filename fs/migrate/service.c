@@ -29,10 +29,8 @@ struct view_store *service_views(struct service *s)
 
 void service_on_change(struct service *s, service_change_fn *fn, void *arg)
 {
-    pthread_mutex_lock(&s->inbox.lock);
     s->on_change_arg = arg;
-    s->on_change = fn;
-    pthread_mutex_unlock(&s->inbox.lock);
+    atomic_store(&s->on_change, fn);
 }
 
 void service_submit(struct service *s, struct request *request)

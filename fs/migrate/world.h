@@ -76,7 +76,7 @@ struct service {
     struct loop *loop;
     struct catalog *catalog;
     struct view_store *views;
-    service_change_fn *on_change;
+    service_change_fn *_Atomic on_change; /* set once, after its argument, by another thread */
     void *on_change_arg;
     struct site **sites;
     size_t n_sites;
