@@ -119,10 +119,11 @@ static void send_job(struct connection *connection, struct nbd_job *job)
     int error;
 
     TAILQ_INSERT_TAIL(&connection->sent, job, link);
+    job->r = 1; /* no answer yet */
     error = -job_send(job, &connection->facts, connection->handle, note_answer);
     if (error > 0 && handle_is_gone(connection->handle))
-        error = ENOTCONN; /* which libnbd calls EINVAL */
-    if (error > 0)
+        error = ENOTCONN;         /* which libnbd calls EINVAL */
+    if (error > 0 && job->r == 1) /* else libnbd has answered already, and says so again */
         note_answer(job, &error);
 }
 
