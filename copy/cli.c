@@ -38,35 +38,16 @@ void cli_say(const char *fmt, ...)
     show(stderr, "ferrycopy: ", text);
 }
 
-static int set_status(struct cli_result *ret, enum cli_exit status, int code, const char *fmt,
-                      va_list ap)
+int cli_end(struct cli_result *ret, enum cli_exit status, int code, const char *fmt, ...)
 {
+    va_list ap;
+
     ret->status = status;
     ret->err.code = code;
+    va_start(ap, fmt);
     vsnprintf(ret->err.text, sizeof(ret->err.text), fmt, ap);
+    va_end(ap);
     return -code;
-}
-
-int cli_fail(struct cli_result *ret, int code, const char *fmt, ...)
-{
-    va_list ap;
-    int r;
-
-    va_start(ap, fmt);
-    r = set_status(ret, CLI_FAILED, code, fmt, ap);
-    va_end(ap);
-    return r;
-}
-
-int cli_refuse(struct cli_result *ret, int code, const char *fmt, ...)
-{
-    va_list ap;
-    int r;
-
-    va_start(ap, fmt);
-    r = set_status(ret, CLI_REFUSED, code, fmt, ap);
-    va_end(ap);
-    return r;
 }
 
 static int print_help(void)

@@ -54,11 +54,11 @@ static inline enum cli_exit cli_trouble(const struct cli_options *options)
     return options->action == CLI_COMPARE ? CLI_TROUBLE : CLI_FAILED;
 }
 
-/* ret->status is CLI_FAILED, or CLI_REFUSED, and why. Return -code. */
-int cli_fail(struct cli_result *ret, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-int cli_refuse(struct cli_result *ret, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+/* It ends with status, and why. Returns -code. */
+int cli_end(struct cli_result *ret, enum cli_exit status, int code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+#define cli_fail(ret, code, ...)   cli_end(ret, CLI_FAILED, code, __VA_ARGS__)
+#define cli_refuse(ret, code, ...) cli_end(ret, CLI_REFUSED, code, __VA_ARGS__)
 
 /* A line to stderr, escaped: "ferrycopy: ...". Any thread. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

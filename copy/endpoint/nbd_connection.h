@@ -19,8 +19,9 @@ enum connection_state {
 };
 
 /*
- * Start to connect. uri: outlives it. like: of another connection to the same server, that this one
- * must have too, or it is refused; NULL: anything goes. Returns 0 or a negative errno.
+ * Start to connect, once libnbd is loaded (nbd_library.h). uri: outlives it. like: of another
+ * connection to the same server, that this one must have too, or it is refused; NULL: anything
+ * goes. Returns 0 or a negative errno.
  */
 int connection_open(const char *uri, const struct nbd_facts *like, struct connection **ret);
 

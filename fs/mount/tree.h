@@ -1,6 +1,6 @@
 /*
  * What would change the tree: refused with EPERM, each by itself. ENOSYS would be remembered by the
- * kernel and told to users as "not implemented".
+ * kernel, which would not ask again, and would tell users that the system lacks the call.
  */
 #pragma once
 

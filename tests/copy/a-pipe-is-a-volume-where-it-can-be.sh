@@ -109,23 +109,9 @@ fails test -e new2
 fails test -e map
 
 proves "a terminal is no volume"
-python3 - "$FERRYCOPY" <<'END'
-import os, pty, sys
-pid, fd = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[1], [sys.argv[1], "source", "-"])
-out = b""
-try:
-    while data := os.read(fd, 1000):
-        out += data
-except OSError:
-    pass
-status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-open("out", "wb").write(out)
-sys.exit(status)
-END
+on_terminal 80 "$FERRYCOPY" source -
 eq $? 3
-like "$(<out)" "ferrycopy: -: a volume is neither typed nor shown; redirect it*"
+like "$(<drawn)" "ferrycopy: -: a volume is neither typed nor shown; redirect it*"
 
 proves "a closed standard input or output is told"
 ferrycopy - there2 <&- 2>err

@@ -145,3 +145,23 @@ ends() {
     ERR=$(<err)
     sane "$ERR"
 }
+
+# on_terminal COLUMNS COMMAND ARG...: with a terminal as its standard error and output; what was drawn is
+# in `drawn`
+on_terminal() {
+    python3 - "$@" <<'END'
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if pid == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, int(sys.argv[1]), 0, 0))
+    os.execvp(sys.argv[2], sys.argv[2:])
+drawn = b""
+try:
+    while data := os.read(fd, 4096):
+        drawn += data
+except OSError:
+    pass
+open("drawn", "wb").write(drawn)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+END
+}

@@ -4,24 +4,13 @@
  * go on from, in blocks of any size, and a state that another one can follow.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/crc.h"
 #include "copy/map_record.h"
+#include "tests/fuzz/promise.h"
 
 #define CRC_BYTES 4
-
-#define PROMISE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool is_mark(const struct journal_mark *mark, uint64_t size_bytes, uint64_t block_bytes)
 {

@@ -3,26 +3,15 @@
  * that what lies behind them is reached. What decodes encodes to the same bytes again.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/crc.h"
 #include "fs/catalog/record.h"
+#include "tests/fuzz/promise.h"
 
 #define FRAME_BYTES 12
 #define CRC_BYTES   4
 #define INPUT_MAX   (2 * RECORD_MAX_BYTES)
-
-#define PROMISE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Decodes; returns whether it could, and checks that there is no other encoding of the same. */
 #define ROUND_TRIP(name, type)                                                                     \

@@ -3,24 +3,14 @@
  * checks them by other means than text.c does.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/cleanup.h"
 #include "copy/base/err.h"
 #include "copy/base/text.h"
+#include "tests/fuzz/promise.h"
 
 #define INPUT_MAX 8192
-
-#define PROMISE(condition)                                                                         \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #condition);                \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool is_blank(char c)
 {

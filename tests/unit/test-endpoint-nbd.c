@@ -8,6 +8,7 @@
 #include "copy/base/io.h"
 #include "copy/endpoint/nbd.h"
 #include "copy/endpoint/nbd_connection.h"
+#include "copy/endpoint/nbd_library.h"
 #include "copy/endpoint/queue.h"
 #include "tests/unit/nbd-rig.h"
 
@@ -687,6 +688,7 @@ static void see(struct nbd_job *job)
 
 static void seen_connect(struct seen *seen, struct server *server, char *buf)
 {
+    REQUIRE(nbd_library_load(NULL) == 0);
     REQUIRE(connection_open(server->uri, NULL, &seen->connection) == 0);
     REQUIRE(connection_wait(seen->connection, NULL) == 0);
     seen->job = (struct nbd_job){.kind = NBD_JOB_READ, .buf = buf, .n_bytes = 1, .over = see};
