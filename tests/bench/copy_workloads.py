@@ -3,6 +3,7 @@ import contextlib
 import dataclasses
 import os
 import signal
+import time
 
 import copy_sources as sources
 from copy_world import (GIB, Cost, Failure, command, detach, drop_caches, quiet_disk, read_through,
@@ -93,6 +94,12 @@ class Stage:
             command(["rm", "-r", self.backing])
         elif not self.device and os.path.exists(self.backing):
             os.unlink(self.backing)
+
+    def removal(self):
+        """Seconds that it takes to free what a run has left, of the system alone."""
+        began = time.monotonic()
+        self.clear()
+        return time.monotonic() - began
 
     def variables(self):
         uri = f"nbd+unix:///?socket={self.socket}"
