@@ -6,8 +6,8 @@ cd "$(dirname "$0")/../.."
 find copy fs -name '*.[ch]' | sort | xargs awk '
 BEGIN {
     # From the bottom up; a folder may include itself and whatever stands before it.
-    n = split("copy/base copy/endpoint copy fs/catalog fs/view fs/backend fs/host fs/live " \
-              "fs/migrate fs/attr fs/mount fs", order)
+    n = split("copy/base copy/endpoint copy copy/cli fs/catalog fs/view fs/backend fs/host " \
+              "fs/live fs/migrate fs/attr fs/mount fs", order)
     for (i = 1; i <= n; i++)
         height[order[i]] = i
 
@@ -47,6 +47,8 @@ FNR == 1 && !(folder(FILENAME) in height) {
         found("\"" part[2] "\" is not written from the root, or of no layer")
     else if (height[to] > height[folder(FILENAME)])
         found(folder(FILENAME) " must not know " to)
+    else if (to == "copy/cli" && folder(FILENAME) != to)
+        found("copy/cli is a program: nobody else knows it")
 }
 
 /^[ \t]*#[ \t]*include[ \t]*</ {
