@@ -44,8 +44,8 @@ struct engine_job {
 
     /* engine_verify */
     bool compare_source;
-    bool no_repair; /* -EILSEQ at the first difference, at its byte; nothing is written, nor, with
-                       compare_source, flushed or dropped from a cache */
+    bool no_repair; /* -EILSEQ at the first difference, at its byte; nothing is written, and with
+                       compare_source both are sources, and nothing is dropped from a cache */
 };
 
 struct engine_result {
@@ -74,6 +74,14 @@ struct engine_result {
  * first); -EILSEQ as engine_verify; or what the system said.
  */
 int engine_copy(const struct engine_job *job, struct engine_result *ret);
+
+/*
+ * After the last read of a volume, for whoever reads one: was it what it was all along, on its disk
+ * too? name: "the source". Blocks. Returns 0, or a negative errno with *ret filled in: -ETXTBSY its
+ * claim was broken; -ESTALE it has another size; or what the system said of writes that it lost.
+ */
+int engine_check_read(struct endpoint *ep, const char *name, uint64_t size_bytes,
+                      struct engine_result *ret);
 
 /*
  * Flush the destination, read it back past the page cache, and compare: with job->digests, or with

@@ -17,25 +17,44 @@ int engine_refuse(struct engine_result *ret, int r, const char *what)
     return err_set(&ret->err, -r, "%s: %s", what, strerror(-r));
 }
 
+static int refuse_volume(struct engine_result *ret, int r, const char *name, const char *what)
+{
+    ret->bad_bytes = ENGINE_NO_PLACE;
+    return err_set(&ret->err, -r, "%.100s %s: %s", name, what, strerror(-r));
+}
+
+static int check_size(struct endpoint *ep, const char *name, uint64_t size_bytes,
+                      struct engine_result *ret)
+{
+    int r = endpoint_check_size(ep, size_bytes);
+
+    return r < 0 ? refuse_volume(ret, r, name, "has another size") : 0;
+}
+
 int engine_check_sizes(const struct engine_job *job, struct engine_result *ret)
 {
-    int r = endpoint_check_size(job->source, job->size_bytes);
+    int r = check_size(job->source, "the source", job->size_bytes, ret);
+
+    return r < 0 ? r : check_size(job->destination, "the destination", job->size_bytes, ret);
+}
+
+int engine_check_read(struct endpoint *ep, const char *name, uint64_t size_bytes,
+                      struct engine_result *ret)
+{
+    int r = endpoint_check_claim(ep);
 
     if (r < 0)
-        return engine_refuse(ret, r, "the source's size is another one");
-    r = endpoint_check_size(job->destination, job->size_bytes);
-    return r < 0 ? engine_refuse(ret, r, "the destination's size is another one") : 0;
+        return refuse_volume(ret, r, name, "was opened for writing");
+    if (ep->ops->flush)
+        r = ep->ops->flush(ep);
+    if (r < 0)
+        return refuse_volume(ret, r, name, "holds writes that did not reach its disk");
+    return check_size(ep, name, size_bytes, ret);
 }
 
 int engine_check_source(const struct engine_job *job, struct engine_result *ret)
 {
-    int r = endpoint_check_claim(job->source);
+    int r = engine_check_read(job->source, "the source", job->size_bytes, ret);
 
-    if (r < 0)
-        return engine_refuse(ret, r, "the source was opened for writing");
-    if (job->source->ops->flush)
-        r = job->source->ops->flush(job->source);
-    if (r < 0)
-        return engine_refuse(ret, r, "what was written to the source did not all reach its disk");
-    return engine_check_sizes(job, ret);
+    return r < 0 ? r : check_size(job->destination, "the destination", job->size_bytes, ret);
 }

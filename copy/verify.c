@@ -14,12 +14,18 @@ struct verify {
     struct verifier verifier;
 };
 
+/* Two volumes as they are. */
+static bool two_sources(const struct engine_job *job)
+{
+    return job->no_repair && job->compare_source;
+}
+
 static int flush_and_drop(const struct engine_job *job, struct engine_result *ret)
 {
     int r;
 
-    if (job->no_repair && job->compare_source)
-        return 0; /* two volumes as they are */
+    if (two_sources(job))
+        return 0;
     r = job->destination->ops->sync(job->destination);
     if (r < 0)
         return engine_refuse(ret, r, "cannot flush the destination");
@@ -44,6 +50,8 @@ static int conclude(struct verify *verify, struct engine_result *ret)
     if (r < 0)
         return engine_refuse(ret, r, "cannot flush the destination");
     r = engine_check_source(job, ret);
+    if (r == 0 && two_sources(job))
+        r = engine_check_read(job->destination, "the other volume", job->size_bytes, ret);
     if (r == 0 && job->digests)
         digests_total(job->digests, &ret->digest);
     return r;

@@ -325,11 +325,20 @@ static int conclude(struct cli_job *copy)
     return 0;
 }
 
+/* Of a source that was written while it was copied, or on storage that has given back something
+ * else than it was given, there is nothing that a later run could go on from. */
+static bool is_spoilt(const struct cli_job *copy)
+{
+    int code = copy->ret->err.code;
+
+    return copy->touched && (code == ETXTBSY || code == EILSEQ);
+}
+
 /* What a failure leaves behind. */
 static void tell_left(struct cli_job *copy)
 {
     struct place *destination = &copy->destination;
-    bool kept = copy->map && copy->ret->err.code != ETXTBSY;
+    bool kept = copy->map && !is_spoilt(copy);
 
     if (kept && copy->touched) {
         destination->made = false;
@@ -347,8 +356,8 @@ static void tell_left(struct cli_job *copy)
 /* A map of nothing, or of what is not there any more, would only be in the way. */
 static void close_all(struct cli_job *copy)
 {
-    bool useless = copy->ret->status != CLI_DONE && !copy->resumed &&
-                   (!copy->touched || copy->ret->err.code == ETXTBSY);
+    bool useless =
+        copy->ret->status != CLI_DONE && (is_spoilt(copy) || (!copy->resumed && !copy->touched));
     int r;
 
     if (copy->map && useless)

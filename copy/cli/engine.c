@@ -1,5 +1,6 @@
 #include "copy/cli/engine.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "copy/base/cleanup.h"
@@ -47,4 +48,23 @@ int cli_fail_engine(struct cli_result *ret, int r, const struct engine_result *r
     if (r == -EILSEQ)
         ret->status = CLI_UNVERIFIED;
     return r;
+}
+
+int cli_fail_read(struct cli_result *ret, int r, const struct place *place, uint64_t offset)
+{
+    if (r == -ECANCELED)
+        return cli_fail(ret, -r, "stopped");
+    if (r == -ETXTBSY)
+        return cli_fail(ret, -r, "%.100s was opened for writing while it was read", place->shown);
+    ret->bad_bytes = offset;
+    return cli_fail(ret, -r, "cannot read %.100s at byte %" PRIu64 ": %s", place->shown, offset,
+                    strerror(-r));
+}
+
+int cli_check_read(const struct place *place, struct cli_result *ret)
+{
+    struct engine_result result;
+    int r = engine_check_read(place->ep, place->shown, place->size_bytes, &result);
+
+    return r < 0 ? cli_fail_engine(ret, r, &result) : 0;
 }

@@ -150,16 +150,6 @@ static void count_piece(struct cli *cli, const struct sequence_piece *piece)
     atomic_fetch_add(&cli->progress.done_bytes, piece->n_bytes);
 }
 
-static int fail_sequence(struct cli_result *ret, int r, const struct place *place,
-                         const struct sequence_piece *piece)
-{
-    if (r == -ECANCELED)
-        return cli_fail(ret, -r, "stopped");
-    ret->bad_bytes = piece->offset;
-    return cli_fail(ret, -r, "cannot read %.100s at byte %" PRIu64 ": %s", place->shown,
-                    piece->offset, strerror(-r));
-}
-
 static int map_all(const struct place *place, struct sequence *sequence, struct cli_result *ret)
 {
     struct sequence_piece piece;
@@ -172,7 +162,7 @@ static int map_all(const struct place *place, struct sequence *sequence, struct 
             break;
     }
     print_map_line(&line);
-    return r < 0 ? fail_sequence(ret, r, place, &piece) : 0;
+    return r < 0 ? cli_fail_read(ret, r, place, piece.offset) : 0;
 }
 
 static int digest_all(struct cli *cli, const struct place *place, struct sequence *sequence,
@@ -192,7 +182,7 @@ static int digest_all(struct cli *cli, const struct place *place, struct sequenc
             break;
         count_piece(cli, &piece);
     }
-    return r < 0 ? fail_sequence(ret, r, place, &piece) : 0;
+    return r < 0 ? cli_fail_read(ret, r, place, piece.offset) : cli_check_read(place, ret);
 }
 
 static int digest_volume(struct cli *cli, const struct place *place, struct sequence *sequence,

@@ -11,6 +11,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/io.h"
+#include "copy/cli/engine.h"
 #include "copy/cli/name.h"
 #include "copy/cli/sequence.h"
 #include "copy/engine.h"
@@ -289,13 +290,7 @@ static int send_all(struct cli *cli, struct sequence *sequence, int fd, const st
                          piece.n_bytes);
         atomic_fetch_add(&progress->done_bytes, piece.n_bytes);
     }
-    if (r == -ECANCELED)
-        return cli_fail(ret, -r, "stopped");
-    if (r == 0)
-        return 0;
-    ret->bad_bytes = piece.offset;
-    return cli_fail(ret, -r, "cannot read %.100s at byte %" PRIu64 ": %s", source->shown,
-                    piece.offset, strerror(-r));
+    return r < 0 ? cli_fail_read(ret, r, source, piece.offset) : cli_check_read(source, ret);
 }
 
 /* What the shell has opened for us may be storage. */

@@ -176,15 +176,18 @@ static int open_to_write(struct place *place, const struct place_terms *terms,
     const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
     mode_t mode = place->st.st_mode & MODE_BITS;
     bool lent = false;
-    int r;
+    int error, r;
 
     place->fd = open(place->path, flags);
     if (place->fd < 0 && errno == EACCES && terms->resume) {
         lent = chmod(place->path, mode | 0600) == 0;
         place->fd = open(place->path, flags);
     }
+    error = errno;
+    if (place->fd < 0 && lent)
+        (void)chmod(place->path, mode); /* we failed already */
     if (place->fd < 0)
-        return fail_open(place, errno, ret);
+        return fail_open(place, error, ret);
     place->owns_fd = true;
     r = wrap(place, ENDPOINT_WRITE, ret);
     if (lent && fchmod(place->fd, mode) < 0 && r == 0)

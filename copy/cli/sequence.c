@@ -9,6 +9,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/io.h"
+#include "copy/transfer.h"
 
 #define LOOK_NS UINT64_C(50000000) /* at `stop`, while a read hangs */
 
@@ -116,8 +117,10 @@ static void plan_one(struct sequence *sequence)
 {
     struct slot *slot = &sequence->slots[(sequence->tail + sequence->n_used) % sequence->n_slots];
     uint64_t at = sequence->next_bytes, n;
-    int r = look(sequence);
+    int r = endpoint_check_claim(sequence->terms.ep);
 
+    if (r == 0)
+        r = look(sequence);
     sequence->n_used++;
     *slot = (struct slot){.buf = slot->buf, .ready = true, .r = r, .piece = {.offset = at}};
     if (r < 0) {
@@ -164,21 +167,15 @@ static uint64_t plan(struct sequence *sequence)
 /* A request that failed says where it began; which byte it is, smaller ones tell. */
 static int pin_down(struct sequence *sequence, struct slot *slot)
 {
+    const struct sequence_terms *terms = &sequence->terms;
     struct sequence_piece *piece = &slot->piece;
-    size_t at = 0, got = 0;
+    struct transfer_error error = {.bad_bytes = piece->offset};
     int r = slot->r;
 
-    for (; piece->data && at < piece->n_bytes; at += got) {
-        size_t left = (size_t)piece->n_bytes - at;
-
-        r = endpoint_read(sequence->terms.ep, slot->buf + at,
-                          left < ENDPOINT_GRAIN_BYTES ? left : ENDPOINT_GRAIN_BYTES,
-                          piece->offset + at, &got);
-        if (r < 0)
-            break;
-    }
-    if (r < 0)
-        piece->offset += at + got;
+    if (piece->data)
+        r = transfer_read_in_grains(terms->ep, slot->buf, (size_t)piece->n_bytes, piece->offset,
+                                    terms->stop, &error);
+    piece->offset = r < 0 ? error.bad_bytes : piece->offset;
     return r;
 }
 

@@ -37,7 +37,7 @@ static inline void owned_sequence(struct sequence **sequence)
 }
 
 /*
- * Returns 1 with the next piece; 0 at the end; -ECANCELED stopped; or why it cannot be read, with
- * ret->offset the first byte that cannot.
+ * Returns 1 with the next piece; 0 at the end; -ECANCELED stopped; -ETXTBSY the claim was broken;
+ * or why it cannot be read, with ret->offset the first grain that cannot.
  */
 int sequence_next(struct sequence *sequence, struct sequence_piece *ret);

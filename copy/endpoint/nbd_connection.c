@@ -114,6 +114,11 @@ static int note_answer(void *arg, int *error)
     return 1;
 }
 
+/*
+ * Where the connection is lost while it sends, libnbd answers at once, and then returns the cookie
+ * of a command that it has freed: what it says may be a failure of the call, but the job is over.
+ * Source: libnbd 1.14.2, nbd_internal_command_common in lib/rw.c.
+ */
 static void send_job(struct connection *connection, struct nbd_job *job)
 {
     int error;
@@ -122,8 +127,8 @@ static void send_job(struct connection *connection, struct nbd_job *job)
     job->r = 1; /* no answer yet */
     error = -job_send(job, &connection->facts, connection->handle, note_answer);
     if (error > 0 && handle_is_gone(connection->handle))
-        error = ENOTCONN;         /* which libnbd calls EINVAL */
-    if (error > 0 && job->r == 1) /* else libnbd has answered already, and says so again */
+        error = ENOTCONN; /* which libnbd calls EINVAL */
+    if (error > 0 && job->r == 1)
         note_answer(job, &error);
 }
 

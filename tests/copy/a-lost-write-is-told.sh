@@ -139,6 +139,37 @@ exits 1 --force small "nbd+unix:///?socket=$WORLD/bad"
 like "$ERR" "*flush*"
 leave
 
+# Of a volume that was written before, what a failed write-back has lost may still stand in the page cache
+proves "a source that has lost writes is in no copy, no digest and no comparison"
+mkdir ext4/lost
+yes lost | head -c 3M | tee lost-source >ext4/lost/source
+lost() {
+    fault "call=fdatasync,from,do=EIO,under=$WORLD/ext4/lost"
+    exits "$@"
+    FAULT=''
+    [[ -n $(ctl log) ]] || wrong "nobody asked: ${*:2}"
+    like "$ERR" "ferrycopy: *holds writes that did not reach its disk: Input/output error*" "${*:2}"
+}
+lost 1 --io=threads --reflink=never ext4/lost/source copy
+fails test -e copy
+lost 1 ext4/lost/source -
+lost 1 --digest ext4/lost/source
+lost 4 --compare ext4/lost/source lost-source
+lost 4 --compare lost-source ext4/lost/source
+
+# Byte 200000 is another one than was written, whatever is written
+proves "storage that gives back something else leaves no map to go on from"
+sed "/^pwrite/s|;;|; printf '\\\\377' \| dd of=$WORLD/tmpfs/remote bs=1 seek=200000 conv=notrunc status=none ;;|
+    s|^flush)|flush) exit 0 ;;\nno)|" no-flush.sh >lying.sh
+chmod +x lying.sh
+truncate -s 0 tmpfs/remote
+truncate -s 300000 tmpfs/remote
+serve "$WORLD/bad" nbdkit -f -U "$WORLD/bad" sh lying.sh
+exits 5 --block-size=64K --force --resume lying.map small "nbd+unix:///?socket=$WORLD/bad"
+like "$ERR" "*at byte 200000; do not trust that storage*is not complete and not what it was; do not use it"
+fails test -e lying.map
+leave
+
 # A disk that is full, with either way of I/O
 full() {
     local io=$1 kind=$2

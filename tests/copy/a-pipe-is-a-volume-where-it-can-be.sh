@@ -164,5 +164,20 @@ if [[ $(id -u) == 0 ]]; then
     head -c 25M /dev/zero | ferrycopy --force - "$LOOP" 2>err
     eq $? 1
     like "$(<err)" "ferrycopy: $LOOP is too small: it has 24.0 MiB, and more has come*"
+    proves "a device that is written while it goes into a pipe is no success"
+    volume written 64M dense 5
+    loop written
+    rm held
+    mkfifo held
+    become_ferrycopy "$LOOP" - >held 2>err {TICK}>&- &
+    PID=$!
+    exec {HELD}<held
+    head -c 1M <&"$HELD" >/dev/null
+    blockdev --setrw "$LOOP"
+    head -c 4096 /dev/zero | dd of="$LOOP" bs=4096 seek=15000 conv=notrunc,fsync status=none
+    cat <&"$HELD" >/dev/null
+    ends
+    eq "$STATUS" 1
+    like "$ERR" "ferrycopy: $LOOP was opened for writing while it was read"
 fi
 finish

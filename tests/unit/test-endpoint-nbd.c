@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -768,6 +769,54 @@ TEST(what_is_sent_on_a_lost_connection_tells_that_it_is_lost)
         connection_close(seen.connection);
         sem_destroy(&seen.over);
     }
+    server_kill(&server);
+}
+
+static sem_t next_is_there;
+
+static void cut_before_the_next(struct nbd_job *job)
+{
+    sem_wait(&next_is_there);
+    cut_one_connection();
+    see(job);
+}
+
+/* Writes of parts of a block wait for one another, so the second one is sent, and meets the loss,
+ * in the moment that the first one ends. libnbd then returns what stands in memory that it has
+ * freed, here a failure. */
+TEST(a_loss_that_is_told_twice_ends_a_job_once)
+{
+    struct server server =
+        server_start("nbdkit --filter=blocksize-policy memory 1M blocksize-minimum=4096");
+    struct seen seen, next;
+    char byte = 0;
+
+    mallopt(M_PERTURB, 176);
+    REQUIRE(sem_init(&next_is_there, 0, 0) == 0);
+    seen_connect(&seen, &server, NULL);
+    for (unsigned i = 0; i < 8; i++) {
+        seen.job = (struct nbd_job){
+            .kind = NBD_JOB_WRITE, .from = &byte, .offset = 1, .n_bytes = 1, .over = see};
+        if (i == 7)
+            seen.job.over = cut_before_the_next;
+        CHECK(connection_submit(seen.connection, &seen.job));
+        if (i < 7)
+            sem_wait(&seen.over);
+    }
+    next = (struct seen){
+        .job = {.kind = NBD_JOB_WRITE, .from = &byte, .offset = 5000, .n_bytes = 1, .over = see},
+        .connection = seen.connection};
+    REQUIRE(sem_init(&next.over, 0, 0) == 0);
+    CHECK(connection_submit(seen.connection, &next.job));
+    sem_post(&next_is_there);
+    sem_wait(&seen.over);
+    sem_wait(&next.over);
+    CHECK_EQ(next.job.r, -ENOTCONN);
+    mallopt(M_PERTURB, 0);
+    connection_close(seen.connection);
+    sem_destroy(&next.over);
+    sem_destroy(&seen.over);
+    sem_destroy(&next_is_there);
     server_kill(&server);
 }
 

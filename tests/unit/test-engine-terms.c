@@ -119,10 +119,27 @@ static struct bench *bench_same(void)
 
 static void check_untouched(struct bench *bench)
 {
-    static const enum faulty_op ops[] = {OP_WRITE, OP_ZERO, OP_FLUSH, OP_SYNC, OP_DROP};
+    static const enum faulty_op ops[] = {OP_WRITE, OP_ZERO, OP_SYNC, OP_DROP};
 
     for (unsigned i = 0; i < ARRAY_N(ops); i++)
         CHECK_EQ(bench->destination.calls[ops[i]], 0);
+}
+
+TEST_EACH_WAY(a_comparison_believes_no_volume_that_was_written_or_has_lost_writes)
+{
+    static const struct {
+        enum faulty_op op;
+        int error;
+    } faults[] = {{OP_CLAIM, ETXTBSY}, {OP_FLUSH, EIO}};
+
+    for (unsigned i = 0; i < 2 * ARRAY_N(faults); i++) {
+        struct bench *bench = bench_same();
+
+        faulty_break(i % 2 ? &bench->source : &bench->destination, faults[i / 2].op,
+                     faults[i / 2].error);
+        CHECK_EQ(bench_verify(bench), -faults[i / 2].error);
+        bench_close(bench);
+    }
 }
 
 TEST_EACH_WAY(a_comparison_names_the_first_byte_that_differs_and_touches_nothing)
