@@ -3,8 +3,9 @@
  * SOCK_SEQPACKET socket that is the worker's descriptor 3, and progress in memory they share.
  *
  * The worker's descriptors: 3 the socket; 4 the shared memory (struct progress, PROGRESS_BYTES);
- * 5 the source, read-only; 6 the destination, read and write; from 7 on whatever must stay open
- * as long as it lives (the destination pool's lock). It opens nothing by name.
+ * 5 the source, read-only; 6 the destination, read and write; each a file or a parcel (io_wrap);
+ * from 7 on whatever must stay open as long as it lives (the destination pool's lock). It opens
+ * nothing by name.
  * Both ends are one build; a worker refuses another WIRE_VERSION.
  */
 #pragma once
@@ -14,7 +15,7 @@
 
 #include "copy/base/err.h"
 
-#define WIRE_VERSION 2
+#define WIRE_VERSION 3
 
 enum wire_fd {
     WIRE_FD_SOCKET = 3,

@@ -287,6 +287,13 @@ static int listen_once(struct worker *worker)
 }
 
 /* Everything that needs a name or a privilege. */
+static int open_end(int fd, enum endpoint_mode mode, struct endpoint **ret)
+{
+    int file = io_unwrap(fd);
+
+    return file < 0 ? file : file_endpoint_wrap(file, mode, ret);
+}
+
 static int prepare(struct worker *worker, struct err *e)
 {
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXFSZ};
@@ -305,10 +312,10 @@ static int prepare(struct worker *worker, struct err *e)
     worker->done_fd = eventfd(0, EFD_CLOEXEC);
     if (worker->done_fd < 0)
         return err_set(e, errno, "cannot make an eventfd: %s", strerror(errno));
-    r = file_endpoint_wrap(WIRE_FD_SOURCE, ENDPOINT_READ, &worker->source);
+    r = open_end(WIRE_FD_SOURCE, ENDPOINT_READ, &worker->source);
     if (r < 0)
         return err_set(e, -r, "cannot use the source: %s", strerror(-r));
-    r = file_endpoint_wrap(WIRE_FD_DESTINATION, ENDPOINT_WRITE, &worker->destination);
+    r = open_end(WIRE_FD_DESTINATION, ENDPOINT_WRITE, &worker->destination);
     if (r < 0)
         return err_set(e, -r, "cannot use the destination: %s", strerror(-r));
     r = queue_open(ENGINE_QUEUE_DEPTH, QUEUE_AUTO, &worker->queue);

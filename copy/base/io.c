@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -252,7 +253,7 @@ int io_send(int sock, const void *msg, size_t n, int fd)
     return sent < 0 ? -errno : 0;
 }
 
-int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd)
+static int receive(int sock, void *msg, size_t cap, int flags, size_t *ret_n, int *ret_fd)
 {
     union one_descriptor control = {0};
     struct iovec iov = {.iov_base = msg, .iov_len = cap};
@@ -263,7 +264,7 @@ int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd)
 
     do {
         hdr.msg_controllen = CMSG_LEN(sizeof(int));
-        got = recvmsg(sock, &hdr, MSG_CMSG_CLOEXEC);
+        got = recvmsg(sock, &hdr, flags | MSG_CMSG_CLOEXEC);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
@@ -275,6 +276,44 @@ int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd)
     *ret_n = (size_t)got;
     *ret_fd = take_fd(&fd);
     return 0;
+}
+
+int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd)
+{
+    return receive(sock, msg, cap, 0, ret_n, ret_fd);
+}
+
+int io_wrap(int fd)
+{
+    int pair[2], r;
+
+    if (fd < 0)
+        return -EBADF;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    r = io_send(pair[0], "", 1, fd);
+    close(pair[0]);
+    if (r == 0)
+        return pair[1];
+    close(pair[1]);
+    return r;
+}
+
+int io_unwrap(int fd)
+{
+    struct stat st;
+    char byte;
+    size_t n;
+    int r, file = -1;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISSOCK(st.st_mode))
+        return fd;
+    r = receive(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, &n, &file);
+    if (r == 0 && file < 0)
+        r = -EBADMSG;
+    return r < 0 ? r : file;
 }
 
 uint64_t io_now_ns(void)

@@ -59,4 +59,17 @@ int io_sync(int fd);
 int io_send(int sock, const void *msg, size_t n, int fd);
 int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd);
 
+/*
+ * A parcel: a socket in whose buffer a descriptor waits. It keeps the file open (and its lock), can
+ * be sent on, and is let go of without waiting: to close a file may wait for its storage, and every
+ * fork, close_range(2) and exit closes all files of a process.
+ * Source: flush in struct file_operations (the kernel's Documentation/filesystems/vfs.rst).
+ *
+ * io_wrap: fd stays the caller's. Returns the parcel, close-on-exec, or a negative errno.
+ * io_unwrap: what is in a parcel, close-on-exec; it stays in there too. Of what is no socket: fd
+ * itself. Returns a descriptor or a negative errno: -EBADMSG nothing is in it.
+ */
+int io_wrap(int fd);
+int io_unwrap(int fd);
+
 uint64_t io_now_ns(void); /* CLOCK_MONOTONIC */

@@ -4,6 +4,7 @@
 
 #include "copy/base/child.h"
 #include "copy/base/cleanup.h"
+#include "copy/base/io.h"
 #include "fs/backend/agent.h"
 
 struct operation {
@@ -20,6 +21,35 @@ static struct pool_reply refusal(uint32_t id, int error, const char *text)
     return reply;
 }
 
+/* Whoever has no lease to look at gets a parcel: the daemon, and all that it starts, then never
+ * close a file of the pool, which may wait for its storage. */
+static int wrap(const struct pool_request *request, const struct pool_reply *reply, int *fd)
+{
+    bool leased = request->kind == POOL_CLAIM && !reply->weak;
+    int parcel;
+
+    if (*fd < 0 || leased)
+        return 0;
+    parcel = io_wrap(*fd);
+    close(*fd);
+    *fd = parcel;
+    return parcel < 0 ? parcel : 0;
+}
+
+/* What came with it may be a parcel too. */
+static int run(struct backend *pool, const struct pool_request *request, int fd,
+               struct pool_reply *reply, int *ret_fd, struct err *e)
+{
+    int file = fd < 0 ? fd : io_unwrap(fd);
+    int r = fd < 0 || file >= 0 ? 0 : file;
+
+    if (r == 0)
+        r = pool->ops->operate(pool, request, file, reply, ret_fd, e);
+    if (file >= 0 && file != fd)
+        close(file);
+    return r < 0 ? r : wrap(request, reply, ret_fd);
+}
+
 /*
  * Exit status 0 says that there was an answer, whatever it was. Nothing is held any more when it is
  * given: a file that is removed next would keep its space for as long as this process takes to end.
@@ -34,7 +64,7 @@ static _Noreturn void operate(struct backend *pool, const struct pool_request *r
 
     if (child_die_with(parent) < 0)
         _exit(1);
-    r = pool->ops->operate(pool, request, fd, &reply, &ret_fd, &e);
+    r = run(pool, request, fd, &reply, &ret_fd, &e);
     owned_fd(&fd);
     if (r < 0)
         reply = refusal(request->id, -r, e.text[0] ? e.text : strerror(-r));

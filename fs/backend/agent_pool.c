@@ -122,6 +122,7 @@ static void start_watch(struct agent *agent)
 void agent_locked(struct agent *agent)
 {
     const uint32_t up = POOL_UP;
+    OWNED(fd) int parcel = -1;
     struct err e = {0};
     int r;
 
@@ -130,8 +131,13 @@ void agent_locked(struct agent *agent)
         agent_lose(agent, -r, "%s", e.text);
         return;
     }
+    parcel = io_wrap(agent->pool->ops->lock_fd(agent->pool));
+    if (parcel < 0) {
+        agent_lose(agent, -parcel, "cannot hand on the pool's lock: %s", strerror(-parcel));
+        return;
+    }
     agent->stage = AGENT_UP;
-    agent_say(agent, &up, sizeof(up), agent->pool->ops->lock_fd(agent->pool));
+    agent_say(agent, &up, sizeof(up), parcel);
     start_watch(agent);
     agent_scan(agent);
 }

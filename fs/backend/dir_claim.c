@@ -4,7 +4,9 @@
  * that process is gone, nobody is signalled. Seen on Linux 6.18.
  */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "copy/base/cleanup.h"
 #include "fs/backend/dir.h"
@@ -42,6 +44,11 @@ static int claim_weakly(const char *name, const struct stat *st, struct pool_rep
 static int take_lease(int fd, const char *name, const struct stat *st, struct pool_reply *reply,
                       struct err *e)
 {
+    struct statfs fs;
+
+    /* It binds those who open the file here; behind a FUSE server others may write. */
+    if (fstatfs(fd, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC)
+        return claim_weakly(name, st, reply, e);
     if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
         return 0;
     switch (errno) {

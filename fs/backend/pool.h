@@ -35,7 +35,8 @@ enum pool_op {
     /* The operations: struct pool_request, answered once by POOL_REPLY with the same id.
      * All are idempotent: a second run, after part or all of a first, ends the same way.
      * An answer with an id that is not awaited is to be ignored: a child that is killed right after
-     * its answer is answered for again. Before POOL_UP: EAGAIN. A malformed request: EINVAL. */
+     * its answer is answered for again. Before POOL_UP: EAGAIN. A malformed request: EINVAL.
+     * What is replied is a parcel (io_wrap) unless it has a lease; what is sent may be one. */
 
     POOL_CLAIM, /* name [expect]: open the volume for reading, hold it still. Replies the claim's
                    descriptor (the lease lives as long as it does), identity, size, allocated,
@@ -87,9 +88,8 @@ struct pool_request {
 enum pool_event {
     POOL_HELLO =
         1,   /* struct pool_hello, after ATTACH (again after MARK), before it waits for the lock */
-    POOL_UP, /* the pool is ours; comes with a descriptor of the locked marker, which the daemon
-                hands to its workers (they are part of the fence); entries and POOL_SCANNED follow
-              */
+    POOL_UP, /* the pool is ours; comes with a parcel of the locked marker, which the daemon hands
+                to its workers (they are part of the fence); entries and POOL_SCANNED follow */
     POOL_ENTRIES, /* struct pool_entries: there, new or changed */
     POOL_SCANNED, /* struct pool_scanned: what was not named since the last one is gone */
     POOL_SPACE, /* struct pool_space, when it changed and every few seconds: also a sign of life. A

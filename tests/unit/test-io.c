@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -355,6 +356,34 @@ TEST(a_stranger_who_sends_two_descriptors_is_refused_both)
     REQUIRE(sendmsg(socks[0], &hdr, 0) == 1);
     CHECK_EQ(io_receive(socks[1], buf, sizeof(buf), &n, &fd), -EMSGSIZE);
     CHECK_EQ(n_open_fds(), before);
+    close(socks[0]);
+    close(socks[1]);
+}
+
+TEST(a_parcel_keeps_a_file_open_and_gives_it_as_often_as_it_is_asked)
+{
+    int fd = memfd_create("parcel", MFD_CLOEXEC), parcel, again, socks[2];
+    char byte = 0;
+
+    REQUIRE(fd >= 0 && write(fd, "x", 1) == 1);
+    parcel = io_wrap(fd);
+    REQUIRE(parcel >= 0);
+    CHECK_EQ(fcntl(parcel, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    for (int i = 0; i < 3; i++) {
+        again = io_unwrap(parcel);
+        REQUIRE(again >= 0 && again != parcel);
+        CHECK_EQ(fcntl(again, F_GETFD), FD_CLOEXEC);
+        CHECK(pread(again, &byte, 1, 0) == 1 && byte == 'x');
+        CHECK_EQ(io_unwrap(again), again);
+        close(again);
+    }
+    close(parcel);
+    CHECK_EQ(io_wrap(-1), -EBADF);
+    socket_pair(socks);
+    CHECK_EQ(io_unwrap(socks[0]), -EAGAIN);
+    CHECK_EQ(io_send(socks[1], "", 1, -1), 0);
+    CHECK_EQ(io_unwrap(socks[0]), -EBADMSG);
     close(socks[0]);
     close(socks[1]);
 }
