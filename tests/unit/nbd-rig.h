@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,7 +16,7 @@
 #include <unistd.h>
 
 #include "copy/endpoint/endpoint.h"
-#include "tests/unit/check.h"
+#include "tests/unit/endpoint-rig.h"
 
 struct server {
     pid_t pid;
@@ -28,27 +27,15 @@ struct server {
 
 static char nbd_top[64];
 
-static inline int nbd_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static inline int nbd_run(const char *format, ...)
-{
-    char line[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    return system(line);
-}
-
 static inline void nbd_clear(void)
 {
-    nbd_run("rm -rf %s", nbd_top);
+    run_line("rm -rf %s", nbd_top);
 }
 
 /* Once, first. Exits 77 where there is no such program. */
 static inline void nbd_prepare(const char *program)
 {
-    if (nbd_run("command -v %s >/dev/null", program) != 0) {
+    if (run_line("command -v %s >/dev/null", program) != 0) {
         printf("1..0 # SKIP there is no %s\n", program);
         exit(77);
     }

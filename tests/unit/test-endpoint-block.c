@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -12,24 +11,12 @@
 #include "copy/endpoint/file.h"
 #include "copy/endpoint/pair.h"
 #include "copy/endpoint/queue.h"
-#include "tests/unit/check.h"
+#include "tests/unit/endpoint-rig.h"
 
 #define GRAIN ENDPOINT_GRAIN_BYTES
 #define MIB   (UINT64_C(1) << 20)
 
 static char top[64];
-
-static int run(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int run(const char *format, ...)
-{
-    char line[1024];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    return system(line);
-}
 
 /* Ways to zero that this device does not have, and how often they were tried. */
 static unsigned refused_ways, n_punches, n_zeroouts;
@@ -89,8 +76,8 @@ static struct disk disk_make(uint64_t size_bytes, const char *options)
     FILE *out;
 
     snprintf(disk.file, sizeof(disk.file), "%s/disk%u", top, ++n);
-    REQUIRE(run("head -c %" PRIu64 " /dev/zero | tr '\\0' '\\377' >%s", size_bytes, disk.file) ==
-            0);
+    REQUIRE(run_line("head -c %" PRIu64 " /dev/zero | tr '\\0' '\\377' >%s", size_bytes,
+                     disk.file) == 0);
     snprintf(line, sizeof(line), "losetup %s --show -f %s", options, disk.file);
     out = popen(line, "r");
     REQUIRE(out && fscanf(out, "%127s", disk.path) == 1 && pclose(out) == 0);
@@ -102,16 +89,16 @@ static struct disk disk_make(uint64_t size_bytes, const char *options)
 static void disk_free(struct disk *disk)
 {
     /* The next file on this loop device would inherit it. */
-    REQUIRE(run("blockdev --setrw %s && losetup -d %s", disk->path, disk->path) == 0);
+    REQUIRE(run_line("blockdev --setrw %s && losetup -d %s", disk->path, disk->path) == 0);
     close(disk->fd);
     unlink(disk->file);
 }
 
 static void clear(void)
 {
-    run("for i in $(losetup -nO NAME,BACK-FILE | awk '$2 ~ \"^%s/\" {print $1}'); do "
-        "umount -q $i; blockdev --setrw $i; losetup -d $i; done; rm -rf %s",
-        top, top);
+    run_line("for i in $(losetup -nO NAME,BACK-FILE | awk '$2 ~ \"^%s/\" {print $1}'); do "
+             "umount -q $i; blockdev --setrw $i; losetup -d $i; done; rm -rf %s",
+             top, top);
 }
 
 __attribute__((constructor)) static void prepare(void)
@@ -192,7 +179,7 @@ TEST(what_is_no_device_is_not_opened_as_one)
     char name[128];
 
     snprintf(name, sizeof(name), "block:%s/plain", top);
-    REQUIRE(run("echo x >%s/plain; mkfifo %s/pipe", top, top) == 0);
+    REQUIRE(run_line("echo x >%s/plain; mkfifo %s/pipe", top, top) == 0);
     CHECK_EQ(endpoint_open(name, ENDPOINT_READ, &ep, &e), -ENOTBLK);
     ep = open_or_fail(name + strlen("block:"), ENDPOINT_READ);
     CHECK(ep->ops == &file_endpoint);
@@ -213,11 +200,11 @@ TEST(a_device_in_use_is_refused)
     CHECK(strstr(e.text, "in use") && strstr(e.text, disk.path));
     CHECK_EQ(endpoint_close(ep), 0);
 
-    REQUIRE(run("mkfs.ext4 -q %s && mkdir %s/mnt && mount %s %s/mnt", disk.path, top, disk.path,
-                top) == 0);
+    REQUIRE(run_line("mkfs.ext4 -q %s && mkdir %s/mnt && mount %s %s/mnt", disk.path, top,
+                     disk.path, top) == 0);
     CHECK_EQ(endpoint_open(disk.path, ENDPOINT_WRITE, &other, &e), -EBUSY);
     CHECK_EQ(endpoint_open(disk.path, ENDPOINT_READ, &other, &e), -EBUSY);
-    REQUIRE(run("umount %s/mnt", top) == 0);
+    REQUIRE(run_line("umount %s/mnt", top) == 0);
     ep = open_or_fail(disk.path, ENDPOINT_WRITE);
     CHECK_EQ(endpoint_close(ep), 0);
     disk_free(&disk);
@@ -245,7 +232,7 @@ TEST(a_source_that_was_made_writable_is_not_claimed_any_more)
     struct disk disk = disk_make(MIB, "");
     struct endpoint *ep = open_or_fail(disk.path, ENDPOINT_READ);
 
-    REQUIRE(run("blockdev --setrw %s", disk.path) == 0);
+    REQUIRE(run_line("blockdev --setrw %s", disk.path) == 0);
     CHECK_EQ(endpoint_check_claim(ep), -ETXTBSY);
     CHECK_EQ(endpoint_close(ep), 0);
     disk_free(&disk);
@@ -257,7 +244,7 @@ TEST(a_source_that_was_read_only_stays_so)
     struct endpoint *ep, *destination = NULL;
     struct err e = {0};
 
-    REQUIRE(run("blockdev --setro %s", disk.path) == 0);
+    REQUIRE(run_line("blockdev --setro %s", disk.path) == 0);
     ep = open_or_fail(disk.path, ENDPOINT_READ);
     CHECK_EQ(endpoint_check_claim(ep), 0);
     CHECK_EQ(endpoint_close(ep), 0);
@@ -282,12 +269,8 @@ TEST(everything_is_data)
 {
     struct disk disk = disk_make(MIB, "");
     struct endpoint *ep = open_or_fail(disk.path, ENDPOINT_READ);
-    uint64_t end = 0;
-    bool hole = true;
 
-    CHECK_EQ(endpoint_extent(ep, GRAIN, MIB, &end, &hole), 0);
-    CHECK(!hole);
-    CHECK_EQ(end, MIB);
+    check_all_data(ep, MIB);
     CHECK_EQ(endpoint_close(ep), 0);
     disk_free(&disk);
 }
@@ -428,7 +411,7 @@ TEST(a_size_that_changes_is_seen)
     struct disk disk = disk_make(2 * MIB, "");
     struct endpoint *ep = open_or_fail(disk.path, ENDPOINT_READ);
 
-    REQUIRE(ftruncate(disk.fd, (off_t)MIB) == 0 && run("losetup -c %s", disk.path) == 0);
+    REQUIRE(ftruncate(disk.fd, (off_t)MIB) == 0 && run_line("losetup -c %s", disk.path) == 0);
     CHECK_EQ(endpoint_check_size(ep, 2 * MIB), -ESTALE);
     CHECK_EQ(endpoint_check_size(ep, MIB), 0);
     CHECK_EQ(endpoint_close(ep), 0);

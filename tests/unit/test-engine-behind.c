@@ -144,13 +144,20 @@ TEST_EACH_WAY(a_stop_ends_what_is_read_back_too)
     bench_close(bench);
 }
 
-TEST_EACH_WAY(what_shares_the_sources_storage_is_neither_read_nor_verified)
+static struct bench *bench_cloning(void)
 {
     struct bench *bench = bench_open(FAST_DIR, 3 * MIB + 77);
     uint64_t random = 3;
 
     volume_scatter(bench->source_fd, bench->size_bytes, 10, &random);
     bench->job.clone = true;
+    return bench;
+}
+
+TEST_EACH_WAY(what_shares_the_sources_storage_is_neither_read_nor_verified)
+{
+    struct bench *bench = bench_cloning();
+
     CHECK_EQ(bench_copy(bench), 0);
     CHECK(bench->result.cloned);
     CHECK(bench_equal(bench));
@@ -167,11 +174,8 @@ TEST_EACH_WAY(what_shares_the_sources_storage_is_neither_read_nor_verified)
 
 TEST_EACH_WAY(where_storage_cannot_be_shared_it_is_copied)
 {
-    struct bench *bench = bench_open(FAST_DIR, 3 * MIB + 77);
-    uint64_t random = 3;
+    struct bench *bench = bench_cloning();
 
-    volume_scatter(bench->source_fd, bench->size_bytes, 10, &random);
-    bench->job.clone = true;
     faulty_break(&bench->destination, OP_CLONE, EOPNOTSUPP);
     CHECK_EQ(bench_copy(bench), 0);
     CHECK(!bench->result.cloned);
