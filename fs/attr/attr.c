@@ -45,9 +45,10 @@ static struct timespec later(struct timespec a, struct timespec b)
     return b_is_later ? b : a;
 }
 
-/* What hosts do to what is shown of a volume or of the service. */
+/* What hosts and the queue do to what is shown of a volume. */
 static struct timespec hosts_changed(const struct view *view, struct timespec when)
 {
+    when = later(when, view->changed[EVENT_HOST]);
     for (size_t i = 0; i < view->n_hosts; i++)
         when = later(when, view->hosts[i]->changed[EVENT_HOST]);
     return when;

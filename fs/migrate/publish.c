@@ -156,6 +156,15 @@ static char *dated(struct service *s, char *new, const char *old, enum event eve
     return new;
 }
 
+/* What any volume's candidates are judged by, of the service. */
+static void date_terms(struct service *s, const struct view *new, const struct view *old)
+{
+    if (new->max_jobs != old->max_jobs || new->max_queue != old->max_queue ||
+        new->n_queued != old->n_queued || new->n_running != old->n_running ||
+        new->stopping != old->stopping || new->doubt != old->doubt)
+        world_touch_service(s, EVENT_BIT(EVENT_HOST));
+}
+
 static int fill_texts(struct service *s, struct view *view)
 {
     static const struct view none;
@@ -171,6 +180,7 @@ static int fill_texts(struct service *s, struct view *view)
     view->health = dated(s, report_health(s), old->health, EVENT_HEALTH);
     view->jobs = dated(s, report_jobs(s), old->jobs, EVENT_JOBS);
     view->hidden = dated(s, report_hidden(s), old->hidden, EVENT_HIDDEN);
+    date_terms(s, view, old);
     memcpy(view->changed, s->changed, sizeof(view->changed));
     return view->history && view->health && view->jobs && view->hidden ? 0 : -ENOMEM;
 }

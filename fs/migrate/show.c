@@ -164,8 +164,18 @@ static const struct {
     {EVENT_PHASE, phase_text}, {EVENT_ERROR, error_text},
 };
 
+/* What a volume's candidates are judged by, of the volume itself. */
+static bool same_terms(const struct view_volume *a, const struct view_volume *b)
+{
+    return a->has_job == b->has_job && a->recovering == b->recovering &&
+           a->allocated_bytes == b->allocated_bytes && a->size_bytes == b->size_bytes;
+}
+
 uint32_t world_shown_anew(const struct view_volume *old, const struct view_volume *new)
 {
+    const uint32_t terms = EVENT_BIT(EVENT_STATUS) | EVENT_BIT(EVENT_ABORT) |
+                           EVENT_BIT(EVENT_PLACE) | EVENT_BIT(EVENT_TARGET) |
+                           EVENT_BIT(EVENT_PHASE);
     uint32_t events = 0;
 
     if (!old || old->status != new->status || old->previous_status != new->previous_status)
@@ -178,6 +188,8 @@ uint32_t world_shown_anew(const struct view_volume *old, const struct view_volum
         if (!old || strcmp(was ? was : "", is ? is : "") != 0)
             events |= EVENT_BIT(texts[i].event);
     }
+    if (events & terms || !same_terms(old, new))
+        events |= EVENT_BIT(EVENT_HOST);
     return events;
 }
 
@@ -196,6 +208,8 @@ bool world_shown_same(const struct view_host *a, const struct view_host *b)
     return a->up == b->up && a->read_only == b->read_only &&
            a->capacity_bytes == b->capacity_bytes && a->free_bytes == b->free_bytes &&
            a->reserved_bytes == b->reserved_bytes && a->n_volumes == b->n_volumes &&
-           a->n_jobs == b->n_jobs && strcmp(a->alias_of, b->alias_of) == 0 &&
-           strcmp(a->last_error, b->last_error) == 0 && same_taken(a, b);
+           a->drain == b->drain && a->max_jobs == b->max_jobs &&
+           a->max_file_bytes == b->max_file_bytes && a->n_jobs == b->n_jobs &&
+           strcmp(a->alias_of, b->alias_of) == 0 && strcmp(a->last_error, b->last_error) == 0 &&
+           same_taken(a, b);
 }

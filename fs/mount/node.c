@@ -58,8 +58,9 @@ bool node_wakes(const struct node *node, enum about about, uint64_t number, uint
         return false;
     if (node->dir->about == about)
         return node->number == number;
-    /* What is said of a volume or of the service may depend on every host. */
-    return node->attr->wakes_on == EVENT_HOST && about == ABOUT_HOST;
+    /* What is said of a volume may depend on every host, and on the queue. */
+    return node->attr->wakes_on == EVENT_HOST && node->dir->about == ABOUT_VOLUME &&
+           about != ABOUT_VOLUME;
 }
 
 /* A name is remembered: what is asked of a thing that is gone answers ESTALE, which makes the

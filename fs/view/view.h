@@ -30,7 +30,8 @@ enum event {
     EVENT_MESSAGE,  /* of a volume: the answer to the last request */
     EVENT_SIZE,     /* of a volume: size, allocated */
     EVENT_SETTING,  /* of a volume, host or the service: a value that was written */
-    EVENT_HOST,     /* of a host or the service: state, space, counts */
+    EVENT_HOST,     /* of a host: state, space, counts; of a volume or the service: what says who
+                       may come to which host */
     EVENT_JOBS,     /* of the service: a job began, moved on or ended */
     EVENT_HEALTH,   /* of the service */
     EVENT_HISTORY,  /* of the service */

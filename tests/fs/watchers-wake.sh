@@ -20,6 +20,22 @@ dates() { stat -c %.9Y "${@/#/$V/}"; }
 same=(host migrate/error migrate/abort) new=(status migrate/phase migrate/target migrate/status migrate/message)
 was_same=$(dates "${same[@]}") was_new=$(dates "${new[@]}")
 
+# FILE PATTERN CMD...: that makes FILE read so, wakes a poll on it, and dates it anew
+wakes() {
+    local file=$1 pattern=$2 was
+    shift 2
+    was=$(dates "$file")
+    arm "$V/$file"
+    "$@"
+    wait "$poller"
+    like "$(tail -n +2 "$WORLD/poll")" "$pattern" "of $file"
+    fails test "$(dates "$file")" == "$was"
+}
+
+proves "poll on candidates wakes when a host is drained, and when it takes volumes again"
+wakes migrate/candidates "hdd ECONNREFUSED *" put 1 "$MNT/.control/hosts/hdd/drain"
+wakes migrate/candidates "hdd ok *" put 0 "$MNT/.control/hosts/hdd/drain"
+
 proves "poll(POLLPRI) on status wakes when a migration begins"
 arm "$V/status"
 says ok op write "$V/migrate/target" hdd
@@ -30,6 +46,13 @@ held
 proves "a file is dated by its own value, not by what else changes about the volume"
 eq "$(dates "${same[@]}")" "$was_same"
 eq "$(comm -12 <(dates "${new[@]}" | sort) <(sort <<<"$was_new"))" "" "not dated anew"
+
+proves "poll on candidates wakes when the queue, or what a host may run, says otherwise"
+put 1 "$MNT/.control/hosts/hdd/max_jobs"
+wakes migrate/candidates "hdd ENOBUFS *" put 0 "$MNT/.control/max_queue"
+wakes migrate/candidates "hdd ok *" put 2 "$MNT/.control/hosts/hdd/max_jobs"
+wakes migrate/candidates "hdd ENOBUFS *" put 1 "$MNT/.control/max_jobs"
+wakes migrate/candidates "hdd ok *" put 9 "$MNT/.control/max_queue"
 
 proves "poll wakes when the message changes"
 arm "$V/migrate/message"
