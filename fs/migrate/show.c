@@ -164,6 +164,13 @@ static const struct {
     {EVENT_PHASE, phase_text}, {EVENT_ERROR, error_text},
 };
 
+/* The numbers of its job; while one runs, the meter's changes are told as they come. */
+static bool same_numbers(const struct view_volume *a, const struct view_volume *b)
+{
+    return a->job == b->job && a->meter == b->meter &&
+           memcmp(&a->stat, &b->stat, sizeof(a->stat)) == 0;
+}
+
 /* What a volume's candidates are judged by, of the volume itself. */
 static bool same_terms(const struct view_volume *a, const struct view_volume *b)
 {
@@ -182,6 +189,8 @@ uint32_t world_shown_anew(const struct view_volume *old, const struct view_volum
         events |= EVENT_BIT(EVENT_STATUS);
     if (!old || old->aborting != new->aborting)
         events |= EVENT_BIT(EVENT_ABORT);
+    if (!old || !same_numbers(old, new))
+        events |= EVENT_BIT(EVENT_PROGRESS);
     for (size_t i = 0; i < ARRAY_N(texts); i++) {
         const char *was = old ? texts[i].text(old) : NULL, *is = texts[i].text(new);
 

@@ -4,6 +4,7 @@
 pool ssd tmpfs
 pool hdd tmpfs
 volume ssd db1 4M dense
+volume ssd db2 4M dense
 hold_copies
 start_ferryfs
 V=$MNT/db1
@@ -54,6 +55,17 @@ wakes migrate/candidates "hdd ok *" put 2 "$MNT/.control/hosts/hdd/max_jobs"
 wakes migrate/candidates "hdd ENOBUFS *" put 1 "$MNT/.control/max_jobs"
 wakes migrate/candidates "hdd ok *" put 9 "$MNT/.control/max_queue"
 
+proves "poll on progress and stat wakes when a job is accepted, though it waits for its turn"
+put 1 "$MNT/.control/max_jobs"
+V=$MNT/db2
+wakes migrate/progress 0 put hdd "$V/migrate/target"
+says ok op write "$V/migrate/abort" 1
+eq "$(result db2)" aborted
+wakes migrate/stat "job 3?queued_at *" put hdd "$V/migrate/target"
+says ok op write "$V/migrate/abort" 1
+eq "$(result db2)" aborted
+V=$MNT/db1
+
 proves "poll wakes when the message changes"
 arm "$V/migrate/message"
 says "write EALREADY" op write "$V/migrate/target" nowhere
@@ -87,8 +99,8 @@ like "$(<"$WORLD/inotify")" "@(MODIFY|CLOSE_WRITE)*"
 proves "inotifywait over the whole mount sees a migration in status"
 inotifywait -q -m -r -e modify -e close_write --format '%w%f' "$MNT" >"$WORLD/inotify" 2>"$WORLD/inotify-said" &
 watcher=$!
-watches_many() { (($(cat "/proc/$watcher/fdinfo/"* 2>/dev/null | grep -c '^inotify') >= 7)); }
-until_true watches_many || wrong "inotifywait does not watch all 7 folders"
+watches_many() { (($(cat "/proc/$watcher/fdinfo/"* 2>/dev/null | grep -c '^inotify') >= 9)); }
+until_true watches_many || wrong "inotifywait does not watch all 9 folders"
 migrate db1 ssd
 holds until_true grep -q "^$V/status" "$WORLD/inotify"
 kill "$watcher"
