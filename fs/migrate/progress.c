@@ -51,10 +51,12 @@ static uint64_t per(uint64_t amount, uint64_t times, uint64_t parts)
     return (uint64_t)((unsigned __int128)amount * times / parts);
 }
 
-/* Over the window of the samples: bytes a second, and how long what is left takes at that pace. */
-static bool show_rate(struct meter_rate *rate, struct meter *meter, uint64_t moved, uint64_t all,
-                      uint64_t now_ns)
+/* Over the window of the samples: bytes a second, and how long what is left takes at that pace,
+ * which nobody knows while nothing moves. */
+static bool show_rate(struct meter_rate *rate, struct meter *meter, bool moves, uint64_t moved,
+                      uint64_t all, uint64_t now_ns)
 {
+    uint64_t left = all > moved ? all - moved : 0;
     unsigned newest = (rate->next + RATE_SAMPLES - 1) % RATE_SAMPLES;
     uint64_t span_ns, lately;
     unsigned oldest;
@@ -73,9 +75,8 @@ static bool show_rate(struct meter_rate *rate, struct meter *meter, uint64_t mov
         return false;
     lately = moved - rate->samples[oldest].moved_bytes;
     changed = store(&meter->rate_bytes_per_s, per(lately, NS_PER_S, span_ns));
-    if (lately > 0)
-        changed |=
-            store(&meter->eta_s, per(all > moved ? all - moved : 0, span_ns, lately) / NS_PER_S);
+    changed |= store(&meter->eta_s,
+                     moves && lately > 0 ? per(left, span_ns, lately) / NS_PER_S : UINT64_MAX);
     return changed;
 }
 
@@ -98,7 +99,7 @@ bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struc
     show(stat, meter);
     changed = show_percent(meter, stat->done_bytes + (verify ? stat->verified_bytes : 0),
                            stat->total_bytes * passes);
-    changed |= show_rate(rate, meter,
+    changed |= show_rate(rate, meter, progress != NULL,
                          stat->copied_bytes + stat->zero_bytes + verified_data(stat, data_bytes),
                          data_bytes * passes, now_ns);
     if (changed) {

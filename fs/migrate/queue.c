@@ -93,8 +93,9 @@ static void sample(struct migration *m)
 {
     const struct progress *progress = m->worker ? worker_progress(m->worker) : NULL;
 
-    if (progress && progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes,
-                                    progress, m->vol->meter, io_now_ns()))
+    if ((progress || m->rate.n > 0) && /* once one has run, its rate sinks when it runs no more */
+        progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes, progress,
+                        m->vol->meter, io_now_ns()))
         migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
     m->room.next = (m->room.next + 1) % ROOM_SAMPLES;
     m->room.samples[m->room.next].written_bytes = m->job.stat.copied_bytes - m->room.again_bytes;

@@ -70,6 +70,16 @@ sinks() { (($(<"$V/migrate/rate") < rate)); }
 holds until_true sinks
 eq "$(values status previous_status migrate/{status,phase})" "migrating available migrating copying "
 
+proves "while its pool is away nothing is copied: how long the rest takes is not known"
+away=$WORLD/away
+mkdir "$away"
+mount --move "$POOLS/hdd" "$away"
+put 1 "$MNT/.control/rescan"
+holds until_true is .control/hosts/hdd/state down
+holds until_true is db1/migrate/eta null
+mount --move "$away" "$POOLS/hdd"
+put 1 "$MNT/.control/rescan"
+
 proves "a job that has ended: 100, and nothing is left to wait for"
 ctl release
 eq "$(result db1)" success

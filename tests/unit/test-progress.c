@@ -66,6 +66,26 @@ TEST(rate_and_eta_follow_from_the_last_ten_seconds)
     meter_close(w.meter);
 }
 
+TEST(without_a_worker_eta_is_unknown_and_the_rate_sinks_to_0)
+{
+    struct world w;
+
+    world_init(&w, 100 * MIB);
+    sample(&w, false, 0, 0, NS);
+    sample(&w, false, 10 * MIB, 0, 2 * NS);
+    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 10 * MIB);
+    CHECK_EQ(atomic_load(&w.meter->eta_s), 9);
+    CHECK(progress_sample(&w.rate, &w.stat, &w.base, false, 100 * MIB, NULL, w.meter, 3 * NS));
+    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 5 * MIB);
+    CHECK_EQ(atomic_load(&w.meter->eta_s), UINT64_MAX);
+    for (unsigned i = 0; i < RATE_SAMPLES; i++)
+        progress_sample(&w.rate, &w.stat, &w.base, false, 100 * MIB, NULL, w.meter,
+                        4 * NS + i * NS / 2);
+    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 0);
+    CHECK_EQ(w.stat.copied_bytes, 10 * MIB);
+    meter_close(w.meter);
+}
+
 TEST(a_second_worker_adds_to_what_the_first_did)
 {
     struct world w;
