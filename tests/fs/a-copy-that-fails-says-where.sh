@@ -1,0 +1,81 @@
+#!/bin/bash
+# A copy that fails is undone and says where; one that lacks space waits for it first, as long as the grace time.
+. "$(dirname "$0")/lib.sh"
+pool ssd tmpfs
+pool hdd tmpfs
+volume ssd db1 72M dense # the worker flushes every 64 MiB, and reads back what is behind that
+V=$MNT/db1
+
+# ERRNO: that is the error, with an offset
+says_where() { [[ $(<"$V/migrate/error") =~ ^$1\ copying\ ([0-9]+)\ . ]] && ((BASH_REMATCH[1] % 4096 == 0 && BASH_REMATCH[1] < 72 << 20)); }
+
+# The volume is where it was, and nothing is left of its copy
+undone() {
+    eq "$(<"$V/status") $(<"$V/host") $(<"$V/migrate/phase") $(<"$V/migrate/target")" "available ssd idle ssd"
+    until_true idle || wrong "left: $(<"$MNT/.control/hidden")"
+}
+
+# FAULT [OPTION...]: a job meets that
+meets() {
+    fault "$1"
+    shift
+    start_ferryfs "$@"
+    ctl arm
+    says ok op write "$V/migrate/target" hdd
+}
+
+proves "a copy that finds no space is stopped, and says where"
+meets "call=pwrite,program=copy-worker,armed,from,at=3,do=ENOSPC"
+holds until_true phase_is db1 stopped
+holds says_where ENOSPC
+eq "$(<"$V/status") $(<"$V/migrate/status") $(<"$V/migrate/eta")" "migrating migrating null"
+like "$(<"$MNT/.control/jobs")" "db1 ssd hdd stopped *"
+
+proves "once there is space it goes on, to success"
+ctl disarm
+eq "$(result db1)" success
+eq "$(<"$V/migrate/error") $(<"$V/host")" "null hdd"
+migrate db1 ssd
+stop_ferryfs
+
+proves "one that is stopped can be aborted"
+meets "call=pwrite,program=copy-worker,armed,from,do=ENOSPC"
+holds until_true phase_is db1 stopped
+says ok op write "$V/migrate/abort" 1
+eq "$(result db1) $(<"$V/migrate/error")" "aborted null"
+undone
+stop_ferryfs
+
+proves "when the grace time is over it is undone"
+meets "call=pwrite,program=copy-worker,armed,from,do=ENOSPC" --grace 1
+eq "$(result db1)" error
+holds says_where ENOSPC
+undone
+stop_ferryfs
+
+proves "a source that cannot be read is no copy: the place is told"
+meets "call=pread,program=copy-worker,armed,from,at=3,do=EIO,under=$POOLS/ssd"
+eq "$(result db1)" error
+holds says_where EIO
+undone
+stop_ferryfs
+
+# Whenever the worker flushes what it has written, also what it has written anew, it is changed
+spoil() {
+    local flushes=1 copy
+    while until_true flushes_or_over "$flushes" && ! phase_is db1 idle; do
+        copy=("$POOLS"/hdd/.ferryfs-*.copy)
+        printf spoilt | dd of="${copy[0]}" bs=1 seek=69632 conv=notrunc,nocreat status=none
+        ctl pass 1
+        flushes=$((flushes + 1))
+    done
+}
+flushes_or_over() { (($(ctl counts | sed -n 's/^fdatasync //p') >= $1)) || phase_is db1 idle; }
+
+proves "a copy that differs, and differs again when it was written anew, is undone"
+meets "call=fdatasync,program=copy-worker,armed,from,do=hold"
+spoil
+eq "$(result db1)" error
+like "$(<"$V/migrate/error")" "EILSEQ copying 69632 it differs ?*"
+undone
+finish
