@@ -8,10 +8,10 @@ volume ssd db2 16M sparse
 volume hdd db3 16M sparse
 V=$MNT/db1
 
-# Hold the copy to the other host after some writes have been done; $from and $to are the hosts
+# [AT] [DO]: the copy to the other host is held after some writes, or meets that; $from and $to are the hosts
 begin_copy() {
     if [[ -e $POOLS/ssd/db1 ]]; then from=ssd to=hdd; else from=hdd to=ssd; fi
-    fault "call=pwrite,program=copy-worker,at=40,from,do=hold"
+    fault "call=pwrite,program=copy-worker,at=${1:-40},from,do=${2:-hold}"
     start_ferryfs
     says ok op write "$V/migrate/target" $to
     held
@@ -41,6 +41,23 @@ no_fault
 start_ferryfs
 eq "$(result db1)" success "$(<"$V/migrate/error")"
 eq "$(<"$V/host")" $to
+until_true idle
+check_world --mount "$MNT"
+
+proves "killed after a checkpoint, it goes on from there, not from 0"
+stop_ferryfs
+begin_copy 100 ENOSPC
+holds until_true phase_is db1 stopped # with a checkpoint of what was written
+checkpoint=$(number db1 checkpoint)
+holds test "$checkpoint" -gt 0
+kill_ferryfs
+fault "call=pwrite,program=copy-worker,do=count"
+start_ferryfs
+eq "$(result db1)" success "$(<"$V/migrate/error")"
+eq "$(number db1 resumes)" 1
+holds test "$(number db1 checkpoint)" -ge "$checkpoint"
+holds grep -q "resumed at copying, $checkpoint of $((64 << 20)) bytes" "$LOG"
+eq "$(ctl counts | sed -n 's/^pwrite //p')" $((((64 << 20) - checkpoint) / (512 << 10))) "blocks of 512 KiB that were written"
 until_true idle
 check_world --mount "$MNT"
 
