@@ -117,9 +117,21 @@ static int store(struct migration *m, enum phase_id phase, struct err *e)
     return 0;
 }
 
+static void go_again(struct migration *m)
+{
+    m->stopped = NULL;
+    migration_touch(m, EVENT_BIT(EVENT_STATE));
+    phases[m->phase].go(m);
+}
+
+/* What was seen of the source before a switch that failed may be so no more: it is looked at anew.
+ */
 static void enter_again(struct migration *m)
 {
-    migration_enter(m, (enum phase_id)m->retry_phase);
+    if (phases[m->retry_phase].switches)
+        go_again(m);
+    else
+        migration_enter(m, (enum phase_id)m->retry_phase);
 }
 
 void migration_enter(struct migration *m, enum phase_id phase)
@@ -152,13 +164,6 @@ void migration_next(struct migration *m)
 {
     assert(m->phase + 1 < PHASE_N);
     migration_enter(m, m->phase + 1);
-}
-
-static void go_again(struct migration *m)
-{
-    m->stopped = NULL;
-    migration_touch(m, EVENT_BIT(EVENT_STATE));
-    phases[m->phase].go(m);
 }
 
 void migration_fail(struct migration *m, int error, uint64_t offset, const char *text)

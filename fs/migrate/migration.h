@@ -5,6 +5,9 @@
  * work, which may be repeated after a crash; the phase that is marked `switches` is entered by the
  * one transaction that makes the destination the primary copy. Going back runs every `undo` from
  * the highest phase down, whatever was reached: each is idempotent.
+ *
+ * Without a lease, what is written between the last look at the source and the switch is not seen
+ * before it: the old copy, whose time differs then, is kept for a human (ESTALE of POOL_REMOVE).
  */
 #pragma once
 

@@ -133,15 +133,42 @@ static void reserving_undo(struct migration *m)
 
 /* --- switching: publish the destination; the next phase begins with the switch --- */
 
+/* Is the source as it was compared? If not, what follows from that is under way. */
+static bool source_stands(struct migration *m, const struct pool_reply *reply)
+{
+    bool written = m->job.stat.claim_weak && reply->mtime_ns != m->source_mtime_ns;
+
+    if (reply->error || reply->found != POOL_FOUND_PUBLISHED) {
+        copying_end(m, THEN_RECOVER);
+        return false;
+    }
+    if (written || !migration_claimed(m)) {
+        migration_fail(m, ETXTBSY, UINT64_MAX,
+                       written ? "the volume was written" : "the volume was opened for writing");
+        return false;
+    }
+    return true;
+}
+
+static void on_source_still_there(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (source_stands(m, reply))
+        migration_next(m);
+}
+
 static void on_published(void *arg, const struct pool_reply *reply, int fd)
 {
     struct migration *m = arg;
+    struct pool_request request = migration_request(m, POOL_EXAMINE, true);
 
     owned_fd(&fd);
     if (reply->error)
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
     else
-        migration_next(m);
+        migration_ask(m, m->from, &request, -1, on_source_still_there);
 }
 
 static void on_source_there(void *arg, const struct pool_reply *reply, int fd)
@@ -150,14 +177,8 @@ static void on_source_there(void *arg, const struct pool_reply *reply, int fd)
     struct migration *m = arg;
 
     owned_fd(&fd);
-    if (reply->error || reply->found != POOL_FOUND_PUBLISHED) {
-        copying_end(m, THEN_RECOVER);
+    if (!source_stands(m, reply))
         return;
-    }
-    if (!migration_claimed(m)) {
-        migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
-        return;
-    }
     request = migration_request(m, POOL_PUBLISH, false);
     migration_ask(m, m->to, &request, m->claim_fd, on_published);
 }
