@@ -45,6 +45,10 @@ dir_operation dir_admit, dir_reserve;           /* dir_reserve.c */
 dir_operation dir_publish, dir_adopt;           /* dir_publish.c, dir_adopt.c */
 dir_operation dir_remove;                       /* dir_remove.c */
 
+/* dir_xattr.c. Give `to` the xattrs of `from`, but the ACL and POOL_XATTR, and take those of users
+ * from it that `from` has not. 0, or what was refused in words in e. */
+int dir_copy_xattrs(int from, int to, struct err *e);
+
 /* dir_copy.c: which file is which copy. */
 
 /* The tag in POOL_XATTR. */

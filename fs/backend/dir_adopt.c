@@ -45,8 +45,10 @@ static int remove_tag(int fd, mode_t mode, struct err *e)
 
 /*
  * The owner before the mode: a change of owner clears set-uid, and a set-uid bit must never be
- * there for another owner. A copy without the tag was adopted already: what its owner has made of
- * it since is his.
+ * there for another owner. It clears file capabilities too, hence the xattrs after it; while they
+ * are set the copy is as it was made, whatever mode an earlier run has given it: its owner, who
+ * need not be root, could not set them otherwise. A copy without the tag was adopted already: what
+ * its owner has made of it since is his.
  */
 static int adopt(int from, int to, const struct stat *st, struct err *e)
 {
@@ -56,9 +58,15 @@ static int adopt(int from, int to, const struct stat *st, struct err *e)
     if (fgetxattr(to, POOL_XATTR, NULL, 0) < 0 && errno == ENODATA)
         return 0;
     CRASH_POINT("pool-adopt-begin");
+    if (fchmod(to, S_IRUSR | S_IWUSR) < 0)
+        return err_set(e, errno, "cannot set the mode: %s", strerror(errno));
     if (fchown(to, st->st_uid, st->st_gid) < 0)
         return err_set(e, errno, "cannot set the owner: %s", strerror(errno));
     CRASH_POINT("pool-adopt-owner");
+    r = dir_copy_xattrs(from, to, e);
+    if (r < 0)
+        return r;
+    CRASH_POINT("pool-adopt-xattrs");
     r = copy_acl(from, to, e);
     if (r < 0)
         return r;

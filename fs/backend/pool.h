@@ -57,8 +57,8 @@ enum pool_op {
     POOL_PUBLISH, /* name cid volume expect, fd = the source: xattrs but the ACL copied, fsync,
                      hidden -> name without replacing, fsync of the directory. Done already: 0.
                      EEXIST: another's file is at name; ESTALE: no such copy */
-    POOL_ADOPT, /* name expect, fd = the source: owner, mode, ACL, mtime as the source's, POOL_XATTR
-                   removed, fsync */
+    POOL_ADOPT,  /* name expect, fd = the source: owner, xattrs, ACL, mode, mtime as the source's by
+                    now, POOL_XATTR removed, fsync */
     POOL_REMOVE, /* name cid [expect] [mtime]: destroy that copy, wherever it is: renamed to its
                     hidden name first if it is at name, unlinked, directory fsynced. Not there: 0.
                     Another's file at name: left alone, 0. With mtime: EBUSY while somebody writes

@@ -161,6 +161,66 @@ TEST(an_xattr_that_the_pool_does_not_take_is_named)
     end_world(&w);
 }
 
+TEST(an_adoption_waits_until_the_pool_takes_every_xattr_and_needs_no_room_for_those_it_has)
+{
+    struct world w = fresh_world(POOLS_EXT4);
+    char path[1024];
+
+    CHECK_EQ(fsetxattr(w.claim, "user.colour", "red", 3, 0), 0);
+    published(&w);
+    path_of(w.to, "db", path, sizeof(path));
+    CHECK_EQ(fsetxattr(w.claim, "user.new", "x", 1, 0), 0);
+    fault.n = 0;
+    fault.at = 3; /* after mode and owner */
+    fault.error = ENOSPC;
+    CHECK_EQ(run(&w, POOL_ADOPT), -ENOSPC);
+    CHECK(strstr(said.text, "user.new"));
+    CHECK(getxattr(path, POOL_XATTR, NULL, 0) > 0);
+    CHECK_EQ(run(&w, POOL_ADOPT), 0);
+    CHECK_EQ(getxattr(path, "user.new", NULL, 0), 1);
+    CHECK_EQ(getxattr(path, POOL_XATTR, NULL, 0), -1);
+    end_world(&w);
+}
+
+/* As uid 65534, to whom the volume and its copy belong. */
+static bool adopts_without_root(struct world *w, unsigned fault_at)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        fault.n = 0;
+        fault.at = fault_at;
+        fault.error = KILL;
+        REQUIRE(setresuid(65534, 65534, 65534) == 0);
+        _exit(run(w, POOL_ADOPT) == 0 ? 0 : 1);
+    }
+    REQUIRE(waitpid(pid, &status, 0) == pid);
+    return status == 0;
+}
+
+TEST(an_owner_who_may_not_write_his_volume_adopts_its_xattrs_after_a_kill_too)
+{
+    bool struck = true;
+
+    for (unsigned at = 1; struck; at++) {
+        struct world w = fresh_world(POOLS_EXT4);
+        char path[1024];
+
+        REQUIRE(fchown(w.claim, 65534, 65534) == 0 && fchmod(w.claim, 0400) == 0);
+        published(&w);
+        path_of(w.to, "db", path, sizeof(path));
+        REQUIRE(chown(path, 65534, 65534) == 0);
+        struck = !adopts_without_root(&w, at);
+        if (getxattr(path, POOL_XATTR, NULL, 0) > 0) {
+            REQUIRE(fsetxattr(w.claim, "user.colour", "blue", 4, 0) == 0);
+            CHECK(adopts_without_root(&w, 0));
+            CHECK_EQ(getxattr(path, "user.colour", NULL, 0), 4);
+        }
+        end_world(&w);
+    }
+}
+
 TEST(an_acl_that_the_pool_would_lose_stops_the_publication)
 {
     struct world w = fresh_world(POOLS_EXT4);

@@ -201,7 +201,40 @@ static void is_adopted(struct world *w)
 
 TEST(an_adoption_that_was_killed_or_failed_is_completed_by_the_next)
 {
-    sweep(&(struct sweep){owned_by_another, POOL_ADOPT, is_adopted}, 6);
+    sweep(&(struct sweep){owned_by_another, POOL_ADOPT, is_adopted}, 7);
+}
+
+/* cap_net_raw+ep. A change of the file's owner takes it away. */
+static const unsigned char capability[20] = {1, 0, 0, 2, 0, 0x20};
+
+static void changed_since_published(struct world *w)
+{
+    REQUIRE(fsetxattr(w->claim, "user.gone", "x", 1, 0) == 0);
+    REQUIRE(fsetxattr(w->claim, "user.colour", "red", 3, 0) == 0);
+    owned_by_another(w);
+    REQUIRE(fremovexattr(w->claim, "user.gone") == 0);
+    REQUIRE(fsetxattr(w->claim, "user.colour", "blue", 4, 0) == 0);
+    REQUIRE(fsetxattr(w->claim, "user.new", "", 0, 0) == 0);
+    REQUIRE(fsetxattr(w->claim, "security.capability", capability, sizeof(capability), 0) == 0);
+}
+
+static void has_the_xattrs_of_now(struct world *w)
+{
+    char path[1024], value[32] = "";
+
+    is_adopted(w);
+    path_of(w->to, "db", path, sizeof(path));
+    CHECK_EQ(getxattr(path, "user.colour", value, sizeof(value)), 4);
+    CHECK_STR(value, "blue");
+    CHECK_EQ(getxattr(path, "user.new", value, sizeof(value)), 0);
+    CHECK_EQ(getxattr(path, "user.gone", value, sizeof(value)), -1);
+    CHECK_EQ(getxattr(path, "security.capability", value, sizeof(value)), sizeof(capability));
+    CHECK(memcmp(value, capability, sizeof(capability)) == 0);
+}
+
+TEST(an_adoption_takes_the_xattrs_as_they_are_by_then)
+{
+    sweep(&(struct sweep){changed_since_published, POOL_ADOPT, has_the_xattrs_of_now}, 11);
 }
 
 static void is_removed(struct world *w)
@@ -312,7 +345,7 @@ TEST(data_and_names_are_flushed_in_the_order_that_a_power_cut_allows)
     CHECK_STR(fault.trace, "fsync renameat2 fsync");
     fault.trace[0] = '\0';
     CHECK_EQ(run(&w, POOL_ADOPT), 0);
-    CHECK_STR(fault.trace, "fchown fremovexattr fchmod futimens fremovexattr fsync");
+    CHECK_STR(fault.trace, "fchmod fchown fremovexattr fchmod futimens fremovexattr fsync");
     fault.trace[0] = '\0';
     CHECK_EQ(run(&w, POOL_REMOVE), 0);
     CHECK_STR(fault.trace, "renameat2 fsync unlinkat fsync");
