@@ -153,7 +153,7 @@ int io_open_regular(int dirfd, const char *name, int flags)
     return reopen(held, flags);
 }
 
-static struct io_identity identity_of(const struct statx *stx)
+struct io_identity io_identity_of(const struct statx *stx)
 {
     struct io_identity identity = {.ino = stx->stx_ino};
 
@@ -168,7 +168,7 @@ int io_identify(int fd, struct io_identity *ret)
 
     if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) < 0)
         return -errno;
-    *ret = identity_of(&stx);
+    *ret = io_identity_of(&stx);
     return 0;
 }
 
@@ -203,7 +203,7 @@ int io_identify_at(int dirfd, const char *name, struct io_identity *ret, struct 
     if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME,
               &stx) < 0)
         return -errno;
-    *ret = identity_of(&stx);
+    *ret = io_identity_of(&stx);
     if (ret_st)
         *ret_st = stat_of(&stx);
     return 0;

@@ -43,6 +43,8 @@ struct io_identity {
 };
 
 int io_identify(int fd, struct io_identity *ret);
+/* The same of what statx(2) has told, asked for STATX_INO and STATX_BTIME. */
+struct io_identity io_identity_of(const struct statx *stx);
 /* The same by name, not following a symlink and not opening. ret_st may be NULL. */
 int io_identify_at(int dirfd, const char *name, struct io_identity *ret, struct stat *ret_st);
 bool io_same(const struct io_identity *a, const struct io_identity *b);

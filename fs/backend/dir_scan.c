@@ -7,9 +7,6 @@
 #include "copy/base/cleanup.h"
 #include "fs/backend/dir.h"
 
-#define NS_PER_S     UINT64_C(1000000000)
-#define SECTOR_BYTES UINT64_C(512) /* the unit of stx_blocks */
-
 static const struct {
     unsigned type;
     const char *word;
@@ -37,12 +34,9 @@ static const char *objection(const struct dir *dir, const char *name, const stru
 
 static void describe(const struct statx *stx, struct pool_entry *ret)
 {
-    ret->identity.ino = stx->stx_ino;
-    if (stx->stx_mask & STATX_BTIME)
-        ret->identity.btime_ns =
-            (uint64_t)stx->stx_btime.tv_sec * NS_PER_S + stx->stx_btime.tv_nsec;
+    ret->identity = io_identity_of(stx);
     ret->size_bytes = stx->stx_size;
-    ret->allocated_bytes = stx->stx_blocks * SECTOR_BYTES;
+    ret->allocated_bytes = stx->stx_blocks * DIR_SECTOR_BYTES;
 }
 
 int dir_look(const struct dir *dir, const char *name, struct pool_entry *ret)
