@@ -84,6 +84,10 @@ int dir_open_expected(const struct dir *dir, const char *name, int flags,
 int dir_prove_at(const struct dir *dir, const char *name, const uuid_t cid, enum dir_proof *ret,
                  struct err *e);
 
+/* Rename a hidden name without replacing anything: -EEXIST. Where the file system has no renameat2
+ * it has both names for a moment. 0 or a negative errno. */
+int dir_rename(const struct dir *dir, const char *from, const char *to);
+
 /* Fill in sizes and time. */
 void dir_describe_stat(const struct stat *st, struct pool_reply *reply);
 

@@ -127,6 +127,17 @@ int dir_open_expected(const struct dir *dir, const char *name, int flags,
     return 0;
 }
 
+int dir_rename(const struct dir *dir, const char *from, const char *to)
+{
+    if (renameat2(dir->root, from, dir->root, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    if (linkat(dir->root, from, dir->root, to, 0) < 0)
+        return -errno;
+    return unlinkat(dir->root, from, 0) < 0 ? -errno : 0;
+}
+
 void dir_describe_stat(const struct stat *st, struct pool_reply *reply)
 {
     reply->size_bytes = (uint64_t)st->st_size;

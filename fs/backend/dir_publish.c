@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -36,22 +35,10 @@ static int try_acl(int from, int to, struct err *e)
     return 0;
 }
 
-/* Without renameat2 on that file system: two names for a moment, and EEXIST as surely. */
-static int link_and_unlink(const struct dir *dir, const char *from, const char *to)
-{
-    if (linkat(dir->root, from, dir->root, to, 0) < 0)
-        return -errno;
-    return unlinkat(dir->root, from, 0) < 0 ? -errno : 0;
-}
-
 static int give_name(const struct dir *dir, const char *hidden, const char *name, struct err *e)
 {
-    int r = 0;
+    int r = dir_rename(dir, hidden, name);
 
-    if (renameat2(dir->root, hidden, dir->root, name, RENAME_NOREPLACE) < 0)
-        r = -errno;
-    if (r == -EINVAL || r == -ENOSYS)
-        r = link_and_unlink(dir, hidden, name);
     if (r == -EEXIST)
         return err_set(e, EEXIST, "%s has something of the name %s", dir->path, name);
     if (r < 0)

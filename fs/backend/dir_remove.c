@@ -33,15 +33,8 @@ static int move_aside(const struct dir *dir, const char *name, const char *hidde
 
 static int put_back(const struct dir *dir, const char *hidden, const char *name, struct err *e)
 {
-    int r = 0;
+    int r = dir_rename(dir, hidden, name);
 
-    if (renameat2(dir->root, hidden, dir->root, name, RENAME_NOREPLACE) < 0)
-        r = -errno;
-    if (r == -EINVAL || r == -ENOSYS) {
-        r = linkat(dir->root, hidden, dir->root, name, 0) < 0 ? -errno : 0;
-        if (r == 0 && unlinkat(dir->root, hidden, 0) < 0)
-            r = -errno;
-    }
     if (r < 0)
         return err_set(e, ESTALE, "somebody exchanged %s; theirs is %s now: %s", name, hidden,
                        strerror(-r));
