@@ -13,23 +13,42 @@ pool ssd tmpfs
 pool hdd tmpfs
 volume ssd db1 4M dense
 volume ssd foreign 1M
-STATE=$WORLD/home/state
 mkdir "$WORLD/home"
 chown -R 65534:65534 "$POOLS/ssd" "$POOLS/hdd" "$MNT" "$WORLD/home"
 chgrp 2345 "$POOLS/ssd/foreign"
 touch -d @1600000000 "$POOLS/ssd/db1" "$POOLS/ssd/foreign"
 record_world
-setpriv --reuid=65534 --regid=65534 --clear-groups env FERRYFS_OF_TEST=1 FERRYFS_WORKER="$BUILD/copy/copy-worker" "$FERRYFS" "${HOST_ARGS[@]}" --state "$STATE" \
-    -f "$MNT" </dev/null >>"$LOG" 2>&1 &
-DAEMON=$!
-user_answers() { as_nobody test -e "$MNT/db1/status" || ! alive; }
-until_true user_answers
-as_nobody test -e "$MNT/db1/status" || die "it does not start for an ordinary user"
+chmod 0666 "$MANIFEST" # the uuids are added to it
 V=$MNT/db1
+
+user_answers() { as_nobody test -e "$V/status" || ! alive; }
+# He names no state directory
+start_as_user() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups env -u XDG_STATE_HOME HOME="$WORLD/home" FERRYFS_OF_TEST=1 \
+        FERRYFS_WORKER="$BUILD/copy/copy-worker" "$FERRYFS" "${HOST_ARGS[@]}" -f "$MNT" </dev/null >>"$LOG" 2>&1 &
+    DAEMON=$!
+    until_true user_answers
+    as_nobody test -e "$V/status" || die "it does not start for an ordinary user"
+}
+# What `fusermount3 -u` or a signal has ended, is gone, and so is its mount
+ended_cleanly() {
+    until_true gone || die "it does not end"
+    wait "$DAEMON"
+    eq "$?" 0 "its exit status"
+    DAEMON=''
+    fails mountpoint -q "$MNT"
+    until_true no_family || wrong "left over: $(family)"
+}
+start_as_user
 
 proves "he sees his volumes"
 eq "$(as_nobody cat "$V/status" "$V/host")" $'available\nssd'
 eq "$(awk '/^Uid:/ { print $2, $3 }' "/proc/$DAEMON/status")" "65534 65534"
+eq "$(stat -c '%U %a' "$WORLD/home/.local/state/ferryfs")" "nobody 700"
+
+proves "the kernel keeps the permissions of his mount"
+like ",$(findmnt -n -o OPTIONS "$MNT")," "*,default_permissions,*"
+like ",$(findmnt -n -o OPTIONS "$MNT")," "*,nosuid,nodev,noexec,*"
 
 proves "he moves a volume"
 says ok as_nobody op write "$V/migrate/target" hdd
@@ -49,11 +68,23 @@ eq "$(as_nobody cat "$MNT/foreign/status")" available
 proves "nobody else sees it, not even root"
 says "stat EACCES" op stat "$V"
 
+proves "all his volumes are whole and the tree says what is true"
+found=$(as_nobody "$HERE/../invariants" check "$MANIFEST" "${POOL_ARGS[@]}" --mount "$MNT" 2>&1) || wrong "$found"
+
+proves "after a kill -9 he starts it again: what it left mounted is cleared away, and nothing is lost"
+kill_ferryfs
+fails as_nobody test -e "$V/status"
+start_as_user
+holds grep -q "unmounted what a dead ferryfs left at $MNT" "$LOG"
+eq "$(grep -c " $MNT " /proc/self/mountinfo)" 1
+eq "$(as_nobody cat "$V/host")" hdd
+
+proves "fusermount3 -u ends it and the mount is gone"
+holds as_nobody fusermount3 -u "$MNT"
+ended_cleanly
+
 proves "SIGTERM ends it and the mount is gone"
+start_as_user
 kill -TERM "$DAEMON"
-holds until_true gone
-wait "$DAEMON"
-eq "$?" 0
-DAEMON=''
-fails mountpoint -q "$MNT"
+ended_cleanly
 finish
