@@ -317,6 +317,7 @@ static int serve(const struct options *options, struct service *service, int sig
     stopped = service_stop(service, STOP_MS);
     if (stopped < 0) { /* a disk holds the owner: the journal is whole at any moment */
         log_say(LOG_ERR, "the catalogue's disk does not answer; leaving at once");
+        mount_detach(mount);
         _exit(r < 0 ? EXIT_FAILED : EXIT_OK);
     }
     mount_close(mount);

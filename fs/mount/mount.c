@@ -99,19 +99,24 @@ int mount_ended_fd(struct mount *mount)
     return mount->ended_fd;
 }
 
-void mount_close(struct mount *mount)
+void mount_detach(struct mount *mount)
 {
     int r;
 
+    if (!mount || !mount->mounted)
+        return;
+    r = mountpoint_unmount(mount->path, mount->dev);
+    if (r < 0 && r != -EXDEV) /* something else is there: it was unmounted already */
+        log_say(LOG_WARNING, "cannot unmount %s: %s", mount->path, strerror(-r));
+}
+
+void mount_close(struct mount *mount)
+{
     if (!mount)
         return;
     touch_stop(mount);
     park_end_all(mount);
-    if (mount->mounted) {
-        r = mountpoint_unmount(mount->path, mount->dev);
-        if (r < 0 && r != -EXDEV) /* something else is there: it was unmounted already */
-            log_say(LOG_WARNING, "cannot unmount %s: %s", mount->path, strerror(-r));
-    }
+    mount_detach(mount);
     session_stop(mount);
     mount_put(mount);
 }

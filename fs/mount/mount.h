@@ -34,6 +34,10 @@ int mount_serve(struct mount *mount);
 /* Readable when the mount is over (umount from outside, or the connection was aborted). */
 int mount_ended_fd(struct mount *mount);
 
+/* Unmount, lazily where it is busy, and wait for nobody: for a process that ends at once. NULL is
+ * allowed. */
+void mount_detach(struct mount *mount);
+
 /*
  * Unmount (lazily where it is busy), end every parked read with EINTR, join the threads. Requests
  * that the owner still holds must have been answered before. NULL is allowed.

@@ -106,4 +106,34 @@ fsfreeze -f "$POOLS/hdd"
 all_read_quickly
 fsfreeze -u "$POOLS/hdd"
 like "$(result db1)" success
+
+proves "the disk of the state frozen: whoever asks for a job waits, and everything can be read in under 100 ms"
+stop_ferryfs
+fault "call=fdatasync,armed,from,do=hold,under=$STATE"
+start_ferryfs
+ctl arm
+op write "$V/migrate/target" hdd >"$WORLD/asked" &
+asker=$!
+ctl hit $((20 * SLOW)) || die "no flush of the state was held"
+all_read_quickly
+eq "$(<"$V/host")" ssd
+fails ended "$asker"
+proves "SIGTERM then ends it in under 2 s"
+began=$(now_ms)
+kill -TERM "$DAEMON"
+until_true gone || die "it does not end"
+under $((2000 * SLOW)) $(($(now_ms) - began)) "ms until it has ended"
+wait "$DAEMON"
+eq "$?" 0
+DAEMON=''
+until_true ended "$asker" || wrong "who asked is stuck"
+like "$(<"$WORLD/asked")" "write *"
+eq "$(grep " $MNT " /proc/self/mountinfo)" ""
+until_true no_family || wrong "left over: $(family)"
+check_world --dead
+proves "and the next start finds the volume whole, and moves it"
+no_fault
+start_ferryfs
+like "$(result db1)" "@(null|success)"
+[[ $(<"$V/host") == hdd ]] || migrate db1 hdd
 finish
