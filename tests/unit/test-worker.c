@@ -183,12 +183,16 @@ TEST(it_keeps_no_privilege)
     CHECK_STR(line, "\t1");
 #ifndef FERRYFS_FAULTS
     if (geteuid() == 0) {
+        const char *const sets[] = {"CapPrm:", "CapEff:", "CapAmb:"};
+
         status_line(&run, "Uid:", line);
         CHECK_STR(line, "\t65534\t65534\t65534\t65534");
         status_line(&run, "Groups:", line);
         CHECK_STR(line, "\t ");
-        status_line(&run, "CapEff:", line);
-        CHECK_STR(line, "\t0000000000000000");
+        for (size_t i = 0; i < ARRAY_N(sets); i++) {
+            status_line(&run, sets[i], line);
+            CHECK_STR(line, "\t0000000000000000");
+        }
     }
 #ifndef FERRYFS_SANITIZED
     status_line(&run, "Seccomp:", line);
