@@ -82,6 +82,29 @@ TEST_HALF_THE_WAYS(a_terabyte_with_little_in_it_costs_what_is_in_it)
     }
 }
 
+static void check_requests(struct bench *bench, uint64_t n_wanted)
+{
+    CHECK_EQ(bench_copy(bench), 0);
+    check_whole(bench);
+    CHECK_EQ(bench->source.calls[OP_READ], n_wanted);
+    CHECK_EQ(bench->destination.calls[OP_WRITE], n_wanted);
+}
+
+TEST_EACH_WAY(a_block_of_data_is_read_and_written_at_once_and_a_run_within_a_block_too)
+{
+    const uint64_t n_blocks = 16;
+    struct bench *bench = bench_open(FAST_DIR, n_blocks * way.block_bytes);
+    uint64_t random = 6;
+
+    volume_write(bench->source_fd, 0, bench->size_bytes, 1, &random);
+    check_requests(bench, n_blocks);
+    for (uint64_t at = 0; at < bench->size_bytes; at += way.block_bytes)
+        volume_write(bench->source_fd, at, way.block_bytes / 4, 0, NULL);
+    bench_renew(bench);
+    check_requests(bench, n_blocks);
+    bench_close(bench);
+}
+
 TEST_EACH_WAY(data_that_nobody_has_flushed_yet_is_copied_as_it_is)
 {
     for (unsigned i = 0; i < n_pool_dirs; i++) {
