@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "copy/base/cleanup.h"
 #include "fs/settings.h"
 
 struct reading {
@@ -11,14 +10,6 @@ struct reading {
     struct err *e;
     int line, bad_line;
 };
-
-static int set_one(struct options *options, const char *name, const char *value, struct err *e)
-{
-    for (size_t i = 0; i < SETTINGS_N; i++)
-        if (strcmp(settings[i].name, name) == 0)
-            return settings[i].set(options, value, e);
-    return err_set(e, EINVAL, "there is no key %.100s", name);
-}
 
 static int begin_section(struct options *options, const char *section, struct err *e)
 {
@@ -45,7 +36,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
     else if (strncmp(section, "host ", 5) == 0)
         r = setting_host_key(reading->options, section + 5, name, value, reading->e);
     else if (*section)
-        r = set_one(reading->options, name, value, reading->e);
+        r = setting_key(reading->options, name, value, reading->e);
     else
         r = err_set(reading->e, EINVAL, "%.100s stands in no [section]", name);
     return r == 0;

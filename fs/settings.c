@@ -132,23 +132,65 @@ int setting_host_word(struct options *options, const char *value, struct err *e)
     return setting_absolute(path, host->path, e);
 }
 
-int setting_host_key(struct options *options, const char *name, const char *key, const char *value,
-                     struct err *e)
+static int set_host_path(struct host_config *host, const char *value, struct err *e)
 {
-    struct host_config *host = setting_host(options, name, e);
+    if (host->path[0])
+        return err_set(e, EINVAL, "host %s has a path already", host->name);
+    return setting_absolute(value, host->path, e);
+}
 
-    if (!host)
-        return -e->code;
-    if (strcmp(key, "path") == 0 && host->path[0])
-        return err_set(e, EINVAL, "host %s has a path already", name);
-    if (strcmp(key, "path") == 0)
-        return setting_absolute(value, host->path, e);
-    if (strcmp(key, "max_jobs") == 0)
-        return set_count(&max_jobs_option, value, &host->max_jobs, e);
-    if (strcmp(key, "driver") != 0)
-        return err_set(e, EINVAL, "a host has no key %.100s", key);
+static int set_host_driver(struct host_config *host, const char *value, struct err *e)
+{
     if (!backend_by_name(value))
         return err_set(e, EINVAL, "there is no driver %.100s", value);
     snprintf(host->driver, sizeof(host->driver), "%s", value);
     return 0;
+}
+
+static int set_host_max_jobs(struct host_config *host, const char *value, struct err *e)
+{
+    return set_count(&max_jobs_option, value, &host->max_jobs, e);
+}
+
+static const struct {
+    const char *name;
+    int (*set)(struct host_config *host, const char *value, struct err *e);
+} host_keys[] = {
+    {"path", set_host_path},
+    {"driver", set_host_driver},
+    {"max_jobs", set_host_max_jobs},
+};
+
+static int no_such_key(const char *key, const struct text *known, struct err *e)
+{
+    return err_set(e, EINVAL, "there is no key %.40s; there are %s", key,
+                   known->failed ? "others" : known->bytes);
+}
+
+int setting_key(struct options *options, const char *key, const char *value, struct err *e)
+{
+    OWNED(text) struct text known = {0};
+
+    for (size_t i = 0; i < SETTINGS_N; i++)
+        if (strcmp(settings[i].name, key) == 0)
+            return settings[i].set(options, value, e);
+    for (size_t i = 0; i < SETTINGS_N; i++)
+        text_add(&known, "%s%s", i ? ", " : "", settings[i].name);
+    return no_such_key(key, &known, e);
+}
+
+int setting_host_key(struct options *options, const char *name, const char *key, const char *value,
+                     struct err *e)
+{
+    struct host_config *host = setting_host(options, name, e);
+    OWNED(text) struct text known = {0};
+
+    if (!host)
+        return -e->code;
+    for (size_t i = 0; i < ARRAY_N(host_keys); i++)
+        if (strcmp(host_keys[i].name, key) == 0)
+            return host_keys[i].set(host, value, e);
+    for (size_t i = 0; i < ARRAY_N(host_keys); i++)
+        text_add(&known, "%s%s", i ? ", " : "", host_keys[i].name);
+    return no_such_key(key, &known, e);
 }

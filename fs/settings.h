@@ -16,7 +16,9 @@ extern const struct setting settings[SETTINGS_N];
 
 /* The host of that name, made if it is new. NULL: why in e. */
 struct host_config *setting_host(struct options *options, const char *name, struct err *e);
-/* A key of its section. 0 or a negative errno. */
+/* A key of [ferryfs]. 0 or a negative errno; of an unknown key e tells which there are. */
+int setting_key(struct options *options, const char *key, const char *value, struct err *e);
+/* The same of the section of a host. */
 int setting_host_key(struct options *options, const char *name, const char *key, const char *value,
                      struct err *e);
 /* NAME=PATH. 0 or a negative errno. */
