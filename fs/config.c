@@ -4,11 +4,15 @@
 
 #include "fs/settings.h"
 
+#define SECTION_BYTES   200 /* inih's lines are not longer */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 struct reading {
     struct options *options;
     FILE *file;
     struct err *e;
     int line, bad_line;
+    char section[SECTION_BYTES]; /* where we are: inih's own has room for 49 bytes */
 };
 
 static int begin_section(struct options *options, const char *section, struct err *e)
@@ -17,7 +21,7 @@ static int begin_section(struct options *options, const char *section, struct er
         return 0;
     if (strncmp(section, "host ", 5) == 0)
         return setting_host(options, section + 5, e) ? 0 : -e->code;
-    return err_set(e, EINVAL, "there is no section [%.100s]", section);
+    return err_set(e, EINVAL, "there is no section [%.80s]", section);
 }
 
 /* A path in a file must not depend on where the program is started. */
@@ -26,11 +30,13 @@ static bool is_relative_path(const char *name, const char *value)
     return (strcmp(name, "path") == 0 || strcmp(name, "state") == 0) && value[0] != '/';
 }
 
-static int on_key(void *user, const char *section, const char *name, const char *value)
+static int on_key(void *user, const char *cut_section, const char *name, const char *value)
 {
     struct reading *reading = user;
+    const char *section = reading->section;
     int r;
 
+    (void)cut_section;
     if (is_relative_path(name, value))
         r = err_set(reading->e, EINVAL, "%s must begin with /", name);
     else if (strncmp(section, "host ", 5) == 0)
@@ -39,24 +45,66 @@ static int on_key(void *user, const char *section, const char *name, const char 
         r = setting_key(reading->options, name, value, reading->e);
     else
         r = err_set(reading->e, EINVAL, "%.100s stands in no [section]", name);
+    if (r < 0)
+        reading->bad_line = reading->line;
     return r == 0;
 }
 
+/* Without the blanks before it, by which inih knows the rest of a value. What inih would cut
+ * without a word is an error. Returns its length, 0 at the end, or a negative errno. */
+static int read_line(FILE *file, char *out, int cap, struct err *e)
+{
+    int n = 0, c;
+
+    while ((c = getc(file)) != EOF) {
+        if (n == 0 && (c == ' ' || c == '\t'))
+            continue;
+        if (c == '\0')
+            return err_set(e, EINVAL, "there is a NUL in it");
+        if (n == cap - 1)
+            return err_set(e, EINVAL, "a line has at most %d bytes", cap - 2);
+        out[n++] = (char)c;
+        if (c == '\n')
+            break;
+    }
+    out[n] = '\0';
+    if (ferror(file))
+        return err_set(e, errno, "cannot be read: %s", strerror(errno));
+    return n;
+}
+
 /* inih tells of keys alone: a section is looked at as its line goes by. */
+static int look_for_section(struct reading *reading, const char *line)
+{
+    const char *end;
+
+    if (reading->line == 1 && strncmp(line, BYTE_ORDER_MARK, 3) == 0)
+        line += 3;
+    if (line[0] != '[')
+        return 0;
+    end = strchr(line, ']');
+    if (!end)
+        return err_set(reading->e, EINVAL, "a section has no ] at its end");
+    snprintf(reading->section, sizeof(reading->section), "%.*s", (int)(end - line - 1), line + 1);
+    return begin_section(reading->options, reading->section, reading->e);
+}
+
 static char *next_line(char *out, int cap, void *user)
 {
     struct reading *reading = user;
-    char section[TEXT_HOST_BYTES + 64] = "";
-    char *line = fgets(out, cap, reading->file);
-    int closed = 0;
+    int r;
 
+    if (reading->bad_line)
+        return NULL; /* one error is told, and its line */
     reading->line++;
-    if (line && sscanf(line, " [%127[^]\n]]%n", section, &closed) == 1 && closed > 0 &&
-        begin_section(reading->options, section, reading->e) < 0) {
-        reading->bad_line = reading->line;
+    r = read_line(reading->file, out, cap, reading->e);
+    if (r == 0)
         return NULL;
-    }
-    return line;
+    if (r > 0)
+        r = look_for_section(reading, out);
+    if (r < 0)
+        reading->bad_line = reading->line;
+    return r < 0 ? NULL : out;
 }
 
 int options_read_file(struct options *options, const char *path, struct err *e)
@@ -75,6 +123,6 @@ int options_read_file(struct options *options, const char *path, struct err *e)
     if (line == 0)
         return 0;
     why = *e;
-    return err_set(e, EBADMSG, "%.100s:%d: %.120s", path, line,
+    return err_set(e, EBADMSG, "%.100s:%d: %.140s", path, line,
                    why.code ? why.text : "neither a [section] nor key = value");
 }

@@ -91,7 +91,7 @@ static int take_options(struct options *options, int argc, char **argv, bool fil
     int code, r = 0;
 
     fill_long(rows, names);
-    optind = 1;
+    optind = 0; /* a new scan: getopt(3), NOTES */
     opterr = file_pass;
     while (r == 0 && (code = getopt_long(argc, argv, "c:fhV", rows, NULL)) != -1) {
         if (code == '?')
