@@ -84,18 +84,19 @@ ln -s /etc/shadow "$POOLS/hdd/good"
 echo 1 >"$MNT/.control/rescan"
 like "$(op write "$V/migrate/target" hdd)" "write EEXIST"
 rm "$POOLS/hdd/good"
+check_world --mount "$MNT"
 
 proves "a symlink that takes the place of a volume is not followed"
-record_world
-mv "$POOLS/hdd/twice" "$WORLD/twice"
+mv "$POOLS/hdd/twice" "$POOLS/hdd/.twice"
 ln -s "$WORLD/secret" "$POOLS/hdd/twice"
 until_true test ! -e "$MNT/twice"
 op write "$MNT/twice/migrate/target" ssd >"$WORLD/said"
 fails grep -q ok "$WORLD/said"
 eq "$(<"$WORLD/secret")" secret
 rm "$POOLS/hdd/twice"
-mv "$WORLD/twice" "$POOLS/hdd/twice"
+mv "$POOLS/hdd/.twice" "$POOLS/hdd/twice"
 until_true lists twice
+check_world # the pools alone: what was gone comes back with another uuid
 
 proves "a volume as big as files can be is listed, and refused where it does not fit"
 stop_ferryfs
