@@ -11,6 +11,11 @@ S=$POOLS/ssd/db1
 
 printf intruder >"$WORLD/intruder"
 WRITE=(dd "if=$WORLD/intruder" "of=$S" bs=1 seek=4096 conv=notrunc status=none)
+# Undo it: then nothing is left to see of him
+take_back() {
+    dd if=/dev/zero of="$1" bs=1 seek=4096 count=8 conv=notrunc status=none
+    touch -d @1600000000 "$1"
+}
 # His open waits until the lease is given up, where there is one
 has_come() { ended "$writer" || grep -qs lease "/proc/$writer/wchan"; }
 
@@ -20,7 +25,7 @@ is_back() {
     eq "$(<"$V/host") $(<"$V/status") $(<"$V/migrate/status")" "ssd available $1"
     eq "$(dd if="$S" bs=1 skip=4096 count=8 status=none)" intruder
     fails test -e "$POOLS/hdd/db1"
-    record_world # with his bytes
+    take_back "$S" # nothing else has changed
     check_world --mount "$MNT"
     stop_ferryfs
 }
@@ -28,7 +33,6 @@ is_back() {
 # RULES PHASE RESULT: held by the rules the job is in that phase; he comes; it goes on and ends so
 intrude() {
     local writer
-    volume_as_new
     fault "$1"
     start_ferryfs
     says ok op write "$V/migrate/target" hdd
@@ -43,12 +47,6 @@ intrude() {
     until_true is .control/jobs null
 }
 
-# What the last one wrote is no proof for the next one
-volume_as_new() {
-    dd if=/dev/zero of="$S" bs=1 seek=4096 count=8 conv=notrunc status=none
-    record_world
-}
-
 # The same, and the job stops for it
 stops() {
     intrude "$1" "$2" error
@@ -56,6 +54,7 @@ stops() {
     is_back error
 }
 
+take_back "$S"
 proves "while it copies: ETXTBSY, the volume is where it was with the new bytes"
 stops "call=pwrite,program=copy-worker,at=4,from,do=hold" copying
 proves "while it reserves: the same"
@@ -68,7 +67,6 @@ proves "while it publishes: the same"
 stops "call=renameat2,program=pool-agent,from,do=hold,under=$POOLS/hdd" switching
 
 proves "who will not wait is told EAGAIN, the job stops, and then he gets it"
-volume_as_new
 hold_copies
 start_ferryfs
 says ok op write "$V/migrate/target" hdd
@@ -83,7 +81,6 @@ is_back error
 
 # Another job holds up the queue
 queued() {
-    volume_as_new
     hold_copies
     start_ferryfs
     says ok op write "$MNT/.control/max_jobs" 1
@@ -115,7 +112,6 @@ wait "$holder"
 is_back error
 
 proves "while it rolls back: he need not wait, it ends as it would have, and the volume has the new bytes"
-volume_as_new
 hold_copies
 start_ferryfs
 says ok op write "$V/migrate/target" hdd
@@ -141,7 +137,6 @@ migrate db1 ssd
 is_back success
 
 proves "after the switch: it is a success, and the old file is kept with what was written to it"
-volume_as_new
 sum=$(sum "$S")
 intrude "call=renameat2,program=pool-agent,from,do=hold,under=$POOLS/ssd" cleaning success
 eq "$(<"$V/host")" hdd
@@ -149,9 +144,11 @@ eq "$(sum "$POOLS/hdd/db1")" "$sum"
 like "$(<"$MNT/.control/hidden")" "* delete-pending db1 ssd *"
 old=("$POOLS/ssd/.ferryfs-"*.copy)
 eq "$(dd if="${old[0]}" bs=1 skip=4096 count=8 status=none)" intruder
+take_back "${old[0]}"
+eq "$(sum "${old[0]}")" "$sum"
 stop_ferryfs
 rm "${old[0]}" # a human has decided
-record_world
+check_world
 
 proves "a reader of the source does not disturb"
 no_fault
@@ -161,5 +158,4 @@ to=ssd
 [[ $(<"$V/host") == ssd ]] && to=hdd
 migrate db1 "$to"
 exec 7<&-
-record_world
 finish
