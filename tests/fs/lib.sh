@@ -243,7 +243,8 @@ refused() {
     eq "$(state_of "${file%/migrate/*}" | diff - <(echo "$before"))" "" "a refusal changed"
     [[ $file == */migrate/* ]] || return 0
     like "$(<"${file%/*}/message")" "refused $errno: ?*"
-    tail -c "+$((log_bytes + 1))" "$LOG" | grep -q "$errno" || wrong "the log does not tell of $errno"
+    tail -c "+$((log_bytes + 1))" "$LOG" | grep -q " by uid 0 pid [1-9][0-9]* refused: $errno: " ||
+        wrong "the log does not tell of $errno and of who was refused"
 }
 
 state_of() { grep -H . "$1"/{uuid,size,host,status,previous_status,migrate/{target,status,phase,error,stat,verify}}; }
