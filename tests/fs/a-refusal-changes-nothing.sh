@@ -28,6 +28,17 @@ V=$MNT/db1
 
 # ERRNO CALL WORD: of the first volume's target
 target() { refused "$1" "$2" db1/migrate/target "$3"; }
+# VOLUME HOSTS: those its candidates have something against, each with the errno that a write of it answers
+foretells() {
+    local host errno rest hosts=''
+    while read -r host errno rest; do
+        [[ $errno != ok ]] || continue
+        hosts+="$host $errno "
+        like "$rest" "?* [0-9]*" "a reason and bytes"
+        refused "$errno" write "$1/migrate/target" "$host"
+    done < <(sort "$MNT/$1/migrate/candidates")
+    eq "$hosts" "$2"
+}
 
 proves "EACCES: who may not write the controls learns it at open"
 says "open EACCES" as_nobody op write "$V/migrate/target" hdd
@@ -63,16 +74,16 @@ target ENXIO write HDD
 
 proves "EEXIST: another name of the same storage"
 migrate db2 hdd
-refused EEXIST write db2/migrate/target twin
+foretells db2 "locked EROFS twin EEXIST "
 migrate db2 ssd
 
 proves "EEXIST: something of that name is there, and is left alone"
-refused EEXIST write taken/migrate/target hdd
+foretells taken "hdd EEXIST locked EROFS twin EEXIST "
 
 proves "EHOSTDOWN: the host is down"
 mv "$POOLS/lost" "$WORLD/lost"
 until_true is .control/hosts/lost/state down || wrong "a pool that went is not noticed"
-target EHOSTDOWN write lost
+foretells db1 "locked EROFS lost EHOSTDOWN small ENOSPC twin EEXIST "
 like "$(<"$MNT/.control/health")" "degraded *lost*"
 proves "EBUSY: the volume is in error, told at open"
 eq "$(<"$MNT/stray/status")" error
@@ -84,7 +95,7 @@ eq "$(<"$MNT/stray/status")" available
 
 proves "ECONNREFUSED: the host is draining"
 says ok op write "$MNT/.control/hosts/third/drain" 1
-target ECONNREFUSED write third
+foretells db1 "locked EROFS small ENOSPC third ECONNREFUSED twin EEXIST "
 says ok op write "$MNT/.control/hosts/third/drain" 0
 
 proves "ENOSPC: with the numbers"
@@ -92,7 +103,7 @@ target ENOSPC write small
 like "$(<"$V/migrate/message")" "refused ENOSPC: small has [0-9]* bytes free, needs 16777216"
 
 proves "EFBIG: the host's filesystem has no files that big"
-refused EFBIG write huge/migrate/target hdd
+foretells huge "frozen EFBIG hdd EFBIG locked EROFS twin EEXIST "
 
 proves "EROFS: the host is read-only"
 target EROFS write locked
@@ -115,7 +126,8 @@ target EBUSY open hdd
 exec 9>&-
 wait "$holder"
 eq "$(<"$V/migrate/status")" null
-eq "$(sed 's/ .*//' "$V/migrate/candidates" | sort | tr '\n' ' ')" "frozen hdd locked lost small third twin "
+eq "$(cut -d' ' -f1,2 "$V/migrate/candidates" | sort | tr '\n' ' ')" \
+    "frozen ok hdd ok locked EROFS lost ok small ENOSPC third ok twin EEXIST "
 
 proves "EBUSY: a mapping that can be written counts as open"
 rm "$WORLD/held"
