@@ -8,10 +8,10 @@ volume ssd db2 16M sparse
 volume hdd db3 16M sparse
 V=$MNT/db1
 
-# [AT] [DO]: the copy to the other host is held after some writes, or meets that; $from and $to are the hosts
+# [RULES]: hold the job to the other host there, or after some writes have been done; $from and $to are the hosts
 begin_copy() {
     if [[ -e $POOLS/ssd/db1 ]]; then from=ssd to=hdd; else from=hdd to=ssd; fi
-    fault "call=pwrite,program=copy-worker,at=${1:-40},from,do=${2:-hold}"
+    fault "${1-call=pwrite,program=copy-worker,at=40,from,do=hold}"
     start_ferryfs
     says ok op write "$V/migrate/target" $to
     held
@@ -46,7 +46,7 @@ check_world --mount "$MNT"
 
 proves "killed after a checkpoint, it goes on from there, not from 0"
 stop_ferryfs
-begin_copy 100 ENOSPC
+begin_copy "call=pwrite,program=copy-worker,at=100,from,do=ENOSPC"
 holds until_true phase_is db1 stopped # with a checkpoint of what was written
 checkpoint=$(number db1 checkpoint)
 holds test "$checkpoint" -gt 0
@@ -94,6 +94,22 @@ stop_ferryfs
 start_ferryfs
 eq "$(value .control/history)" "$history"
 eq "$(<"$V/migrate/status")" aborted
+check_world --mount "$MNT"
+
+proves "health tells how many jobs are still being recovered"
+stop_ferryfs
+begin_copy "call=fsync,program=pool-agent,from,do=hold"
+eq "$(<"$V/migrate/phase")" reserving
+kill_ferryfs
+hidden=("$POOLS/$to/.ferryfs-"*.copy)
+fault "call=openat,program=pool-agent,from,do=hold,under=${hidden[0]}" # its evidence
+begin_ferryfs
+held
+holds until_true is .control/health "recovering 1"
+ctl release
+eq "$(result db1)" success
+until_true idle
+eq "$(<"$MNT/.control/health")" ok
 check_world --mount "$MNT"
 
 proves "a volume that vanished while its job was stopped: nothing is touched, a human is told and decides"

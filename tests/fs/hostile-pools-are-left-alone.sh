@@ -60,7 +60,12 @@ like "$(<"$MNT/.control/health")" "degraded ?*"
 eq "$(wc -l <"$MNT/.control/health")" 1
 fails grep -q $'\e' "$MNT/.control/health"
 fails grep -q $'\e' "$LOG"
-holds grep -q contested "$MNT/.control/health"
+tells() { grep -qF -e "$1" "$MNT/.control/health"; }
+for stranger in "fifo: fifo" "shadow: symlink" "hard: hard links" 'new\x0aline: no volume'"'s name"; do
+    holds until_true tells "not listed ssd/$stranger; "
+done
+holds tells "; host ssd: and 1 more are not listed; " # $'\xff\xfe', after 20 others
+holds tells "not listed hdd/contested: conflicting name"
 
 proves "volumes beside them move to and fro"
 migrate good hdd
