@@ -6,14 +6,22 @@ pool hdd ext4 256M
 volume ssd db1 1M
 volume hdd db2 1M
 start_ferryfs
+# Long before the next rescan, which is a minute away where a pool is watched; where it is not, the log says so
+at_once() {
+    local SLOW=$((SLOW < 2 ? SLOW : 2))
+    until_true "$@"
+}
+
+proves "the pools are watched"
+fails grep -q "cannot be watched" "$LOG"
 
 proves "a file that appears is a volume"
 cp "$POOLS/ssd/db1" "$WORLD/new"
 mv "$WORLD/new" "$POOLS/ssd/new"
-holds until_true lists new
+holds at_once lists new
 eq "$(<"$MNT/new/host")" ssd
 fill "$POOLS/ssd/written" 65536 dense 3
-holds until_true lists written
+holds at_once lists written
 
 proves "a file with a second name is none, as seen by the next rescan at the latest"
 ln "$POOLS/ssd/written" "$POOLS/ssd/second"
@@ -26,29 +34,29 @@ holds until_true lists written
 proves "a file that grows shows its size"
 uuid=$(<"$MNT/new/uuid")
 truncate -s 3M "$POOLS/ssd/new"
-holds until_true is new/size 3145728
+holds at_once is new/size 3145728
 eq "$(<"$MNT/new/uuid")" "$uuid"
 head -c 65536 /dev/urandom >>"$POOLS/ssd/new"
-holds until_true is new/size 3211264
+holds at_once is new/size 3211264
 
 proves "a file that goes is a volume no more"
 rm "$POOLS/ssd/new"
-holds until_true test ! -e "$MNT/new"
+holds at_once test ! -e "$MNT/new"
 fails test -e "$MNT/new"
 eq "$(cd "$MNT" && echo *)" "db1 db2 written"
 
 proves "a file that is renamed is another name"
 mv "$POOLS/ssd/written" "$POOLS/ssd/renamed"
-holds until_true lists renamed
-holds until_true test ! -e "$MNT/written"
+holds at_once lists renamed
+holds at_once test ! -e "$MNT/written"
 
 proves "many files that come and go at once are all seen"
 for ((i = 0; i < 300; i++)); do echo "$i" >"$POOLS/hdd/many$i"; done
 for ((i = 0; i < 300; i += 2)); do rm "$POOLS/hdd/many$i"; done
 all_there() { [[ $(cd "$MNT" && echo many*) == "$(cd "$POOLS/hdd" && echo many*)" ]]; }
-holds until_true all_there
+holds at_once all_there
 rm "$POOLS/hdd"/many*
-holds until_true test ! -e "$MNT/many299"
+holds at_once test ! -e "$MNT/many299"
 
 proves "a name that two pools have is told in health, and neither file is touched"
 eq "$(<"$MNT/.control/health")" ok
