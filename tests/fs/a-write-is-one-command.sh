@@ -4,6 +4,7 @@
 needs dash busybox vim
 pool ssd tmpfs
 pool hdd tmpfs
+pool third tmpfs
 volume ssd db1 4M sparse
 start_ferryfs
 V=$MNT/db1
@@ -82,6 +83,23 @@ to=$(there)
 says ok op pwrite "$T" 1000000 "$to"
 eq "$(result db1)" success
 eq "$(here)" "$to"
+
+stop_ferryfs
+hold_copies
+start_ferryfs
+two_echoes() {
+    to=$to T=$T $SHELL_UNDER_TEST -c '{ echo $to; one=$?; echo third 2>/dev/null; two=$?; } >$T; echo $one $two'
+}
+for SHELL_UNDER_TEST in bash dash "busybox sh"; do
+    proves "$SHELL_UNDER_TEST: two echoes of two hosts in one redirection: the first is accepted, the second refused"
+    to=$(there)
+    says "0 1" two_echoes
+    eq "$(<"$V/migrate/message")" "refused EALREADY: already moving to $to; abort that first"
+    eq "$(cut -d' ' -f1-3 "$MNT/.control/jobs")" "db1 $(here) $to"
+    says ok op write "$V/migrate/abort" 1
+    eq "$(result db1)" aborted
+done
+ctl release
 
 proves "dash is told the true reason of what the state forbids"
 says "dash: 1: cannot create $V/migrate/abort: No such process" dash -c "echo 1 >$V/migrate/abort"
