@@ -7,6 +7,16 @@ volume ssd db1 128M dense
 V=$MNT/db1
 SIZE=$((128 << 20))
 
+# A time is one of the job's: not before it was asked for, not in the future
+is_of_job() { (($1 >= asked_at && $1 <= EPOCHSECONDS)) || wrong "$1 is not in $asked_at..$EPOCHSECONDS"; }
+# SOURCE DESTINATION RESULT UID: what the history says of the last job, which its stat says in numbers
+is_history() {
+    local began ended
+    began=$(number db1 started_at)
+    ended=$(number db1 ended_at)
+    eq "$(head -n 1 "$MNT/.control/history")" "$(number db1 job) db1 $(date -u -d "@$began" +%FT%TZ) $(
+        date -u -d "@$ended" +%FT%TZ) $1 $2 $3 null $SIZE $((ended - began)) $4"
+}
 # FILE...: their values, of this volume
 values() { (cd "$V" && cat "$@") | tr '\n' ' '; }
 
@@ -16,11 +26,28 @@ start_ferryfs
 eq "$(values status previous_status migrate/{status,phase,progress,eta,rate})" "available null null idle null null 0 "
 
 proves "a job that has begun shows its states, and a volume that is where it was"
+asked_at=$((EPOCHSECONDS - 1)) # time(2) lags behind
 says ok op write "$V/migrate/target" hdd
 held
 eq "$(values status previous_status host migrate/{target,status,phase,progress})" \
     "migrating available ssd hdd migrating copying 0 "
 eq "$(number db1 bytes_total)" "$SIZE"
+
+proves "hidden tells of the copy, and since when it is there"
+copy=("$POOLS/hdd/.ferryfs-"*.copy)
+id=${copy[0]##*/.ferryfs-}
+since=$(cut -d' ' -f6 "$MNT/.control/hidden")
+eq "$(<"$MNT/.control/hidden")" "${id%.copy} destination db1 hdd $SIZE $since"
+is_of_job "$(date -d "$since" +%s)"
+
+proves "a host's room is what statfs says, and what the job still needs is reserved"
+H=$MNT/.control/hosts/hdd
+room_agrees() {
+    [[ $(stat -f -c '%S %b %a' "$POOLS/hdd") =~ (.*)\ (.*)\ (.*) ]]
+    [[ "$(<"$H/capacity") $(<"$H/free")" == "$((BASH_REMATCH[1] * BASH_REMATCH[2])) $((BASH_REMATCH[1] * BASH_REMATCH[3]))" ]]
+}
+holds until_true room_agrees
+eq "$(<"$H/reserved") $(<"$MNT/.control/hosts/ssd/reserved")" "$SIZE 0"
 
 # Writes go on one by one, and each look is at a copy that stands still
 # MOVED: more bytes than that are done
@@ -62,7 +89,8 @@ rest_takes_that_long() {
 }
 holds until_true rest_takes_that_long
 under "$SIZE" "$(<"$V/migrate/rate")"
-eq "$(cut -d' ' -f6 "$MNT/.control/jobs" | grep -cE '^[0-9]+$')" 1
+jobs_agree() { is .control/jobs "db1 ssd hdd $(values migrate/{phase,progress,eta,rate})copy"; }
+holds until_true jobs_agree
 
 proves "a copy that stands still shows the rate of the last 10 s, which sinks"
 rate=$(<"$V/migrate/rate")
@@ -87,12 +115,19 @@ eq "$(values status previous_status host migrate/{status,phase,progress,eta,rate
     "available null hdd success idle 100 null 0 "
 eq "$(number db1 bytes_done)" "$SIZE"
 eq "$(number db1 bytes_verified)" "$SIZE"
+
+proves "the times of a job follow one another, and the history tells them, and who asked for it"
+is_of_job "$(number db1 queued_at)"
+holds test "$(number db1 queued_at)" -le "$(number db1 started_at)"
+holds test "$(number db1 started_at)" -le "$(number db1 ended_at)"
+is_of_job "$(number db1 ended_at)"
+is_history ssd hdd success 0
 stop_ferryfs
 
 proves "a job that was aborted keeps the progress it had made, and the volume has its status again"
 hold_copies
 start_ferryfs
-says ok op write "$V/migrate/target" ssd
+says ok setpriv --reuid=65534 --clear-groups op write "$V/migrate/target" ssd
 held
 eq "$(values status previous_status)" "migrating available "
 ctl pass 16
@@ -101,4 +136,5 @@ says ok op write "$V/migrate/abort" 1
 eq "$(result db1)" aborted
 eq "$(values status previous_status host migrate/{target,status,phase,eta,rate})" "available null hdd hdd aborted idle null 0 "
 under 100 "$(<"$V/migrate/progress")"
+is_history hdd ssd aborted 65534
 finish

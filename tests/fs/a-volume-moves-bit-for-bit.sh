@@ -92,6 +92,7 @@ END
     under $((minimum + minimum / 100 + 4096)) $(($(stat -c %b "$POOLS/$to/root") * 512)) "bytes allocated"
     eq "$(number root bytes_total)" "$(<"$V/size")"
     eq "$(number root bytes_done)" "$(<"$V/size")"
+    eq $(($(number root bytes_copied) + $(number root bytes_zero) + $(number root bytes_hole))) "$(<"$V/size")"
 
     proves "$from to $to: status, progress and listing were right at every moment"
     eq "$(cut -d' ' -f2,3,5- "$WORLD/seen" | sort -u |

@@ -51,6 +51,7 @@ intrude() {
 stops() {
     intrude "$1" "$2" error
     like "$(<"$V/migrate/error")" "ETXTBSY ?*"
+    eq "$(head -n 1 "$MNT/.control/history" | cut -d' ' -f2,5-9)" "db1 ssd hdd error ETXTBSY $((16 << 20))"
     is_back error
 }
 

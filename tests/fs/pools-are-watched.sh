@@ -15,11 +15,14 @@ at_once() {
 proves "the pools are watched"
 fails grep -q "cannot be watched" "$LOG"
 
-proves "a file that appears is a volume"
+proves "a file that appears is a volume, and the mount is dated anew"
+was=$(stat -c %.9Y "$MNT")
 cp "$POOLS/ssd/db1" "$WORLD/new"
 mv "$WORLD/new" "$POOLS/ssd/new"
 holds at_once lists new
 eq "$(<"$MNT/new/host")" ssd
+newer() { [[ $(stat -c %.9Y "$MNT") > $was ]]; }
+holds until_true newer
 fill "$POOLS/ssd/written" 65536 dense 3
 holds at_once lists written
 
