@@ -47,7 +47,9 @@ done
 check "unlinkat fails where it is asked to" "$(run "call=unlinkat,do=EROFS,under=$T/in" unlinkat "$T/in/f" 2)" "EROFS ok "
 check "openat counts open(2) too" "$(run "call=openat,at=2,do=EMFILE,under=$T" openat "$T/in/f" 2)" "EMFILE ok "
 check "from: every later one fails too" "$(run "call=fsync,at=2,from,do=EIO,under=$T" fsync "$T/in/f" 4)" "ok EIO EIO EIO "
-check "short: half of the bytes" "$(run "call=pwrite,at=2,do=short,under=$T" pwrite "$T/in/f" 3)" "8 4 8 "
+for call in pwrite pread; do
+    check "short: half of the bytes of a $call" "$(run "call=$call,at=2,do=short,under=$T" "$call" "$T/in/f" 3)" "8 4 8 "
+done
 check "what is not under the path does not count" "$(run "call=fsync,do=EIO,under=$T/out" fsync "$T/in/f" 2)" "ok ok "
 check "a path is not under another that only begins like it" "$(run "call=fsync,do=EIO,under=$T/i" fsync "$T/in/f" 1)" "ok "
 check "another program is left alone" "$(run "call=fsync,program=pool-agent,do=EIO" fsync "$T/in/f" 1)" "ok "
