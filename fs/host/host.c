@@ -1,6 +1,7 @@
 #include "fs/host/host.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define NS_PER_S       UINT64_C(1000000000)
 #define RESTART_MAX_S  8 /* between tries to have a pool back: 1, 2, 4, 8, 8 ... seconds */
 #define WATCH_NS       NS_PER_S
+#define END_MS         50
 #define SILENCE_MAX_NS (10 * NS_PER_S) /* an agent tells of itself every 5 s */
 
 struct host_ask {
@@ -287,6 +289,16 @@ int host_open(struct loop *loop, const struct host_config *config, struct host *
     return 0;
 }
 
+/* Whoever ends us may want to unmount the pool next; an agent whose disk hangs is left behind. */
+static void await_end(struct child *agent)
+{
+    struct pollfd death = {.fd = agent->pidfd, .events = POLLIN};
+    int status;
+
+    if (agent->pidfd >= 0 && poll(&death, 1, END_MS) == 1)
+        child_reap(agent, &status);
+}
+
 void host_close(struct host *host)
 {
     if (!host)
@@ -304,6 +316,7 @@ void host_close(struct host *host)
     loop_remove(host->restart);
     loop_remove(host->watch);
     owned_fd(&host->lock_fd);
+    await_end(&host->agent);
     owned_fd(&host->agent.pidfd);
     free(host);
 }

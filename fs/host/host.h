@@ -85,7 +85,8 @@ struct host_ask;
  */
 int host_open(struct loop *loop, const struct host_config *config, struct host *before,
               const struct host_events *events, void *arg, struct host **ret);
-/* Ends the agent; what was asked and not forgotten is answered with EHOSTDOWN. NULL is allowed. */
+/* Ends the agent, and waits a moment for that; what was asked and not forgotten is answered with
+ * EHOSTDOWN. NULL is allowed. */
 void host_close(struct host *host);
 
 /*

@@ -100,7 +100,7 @@ migrate db2 hdd
 
 proves "another pool in its place is not taken for it"
 stop_ferryfs
-umount "$POOLS/hdd"
+until_true umount "$POOLS/hdd"
 mount -t tmpfs -o size=16M stranger "$POOLS/hdd"
 echo foreign >"$POOLS/hdd/db2"
 echo "7e6f1c9a-4c0b-4d5e-9f3a-111111111111" >"$POOLS/hdd/.ferryfs-pool"
@@ -112,7 +112,7 @@ tick
 eq "$(<"$MNT/.control/hosts/hdd/state")" down
 eq "$(cat "$POOLS/hdd/db2")" foreign
 stop_ferryfs
-umount "$POOLS/hdd"
+until_true umount "$POOLS/hdd"
 mount -o loop "$WORLD/hdd.image" "$POOLS/hdd"
 record_world
 start_ferryfs
