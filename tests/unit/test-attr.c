@@ -5,21 +5,22 @@
 #include "tests/unit/made-up.h"
 #include "tests/unit/no-service.h"
 
-#define STUB(name)                                                                                 \
+/* What the rows name; nothing is written here. */
+#define NOT_CALLED(name)                                                                           \
     void service_##name(struct service *service, struct request *request)                          \
     {                                                                                              \
         (void)service;                                                                             \
         (void)request;                                                                             \
     }
-STUB(store_target)
-STUB(store_abort)
-STUB(store_verify)
-STUB(store_rescan)
-STUB(store_max_jobs)
-STUB(store_max_queue)
-STUB(store_drain)
-STUB(admit_target)
-STUB(admit_abort)
+NOT_CALLED(store_target)
+NOT_CALLED(store_abort)
+NOT_CALLED(store_verify)
+NOT_CALLED(store_rescan)
+NOT_CALLED(store_max_jobs)
+NOT_CALLED(store_max_queue)
+NOT_CALLED(store_drain)
+NOT_CALLED(admit_target)
+NOT_CALLED(admit_abort)
 
 static const struct attr *find(enum attr_dir_id id, const char *name)
 {
