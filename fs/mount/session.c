@@ -31,8 +31,10 @@
 
 static void init(void *userdata, struct fuse_conn_info *conn)
 {
-    (void)userdata;
+    struct mount *mount = userdata;
+
     conn->max_write = WRITE_MAX_BYTES;
+    mount->met = true;
 }
 
 static const struct fuse_lowlevel_ops ops = {
@@ -122,6 +124,9 @@ static int greet(struct mount *mount)
     mount->allows_mmap = offers_mmap(&buf);
     fuse_session_process_buf(mount->session, &buf);
     mount->greeted = true;
+    if (!mount
+             ->met) /* libfuse has refused it, and said why; so would the kernel refuse everybody */
+        return -ECONNREFUSED;
     return fcntl(fuse_session_fd(mount->session), F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
@@ -213,6 +218,13 @@ static void say_end(struct mount *mount, int error)
         log_say(LOG_ERR, "cannot tell that the mount is over: %s", strerror(errno));
 }
 
+/* A start fails as a whole: nobody is served until all who serve are there. */
+static void wait_for_all(struct mount *mount)
+{
+    pthread_mutex_lock(&mount->lock);
+    pthread_mutex_unlock(&mount->lock);
+}
+
 static void *serve(void *arg)
 {
     struct mount *mount = arg;
@@ -223,6 +235,7 @@ static void *serve(void *arg)
 
     if (!bytes)
         r = -ENOMEM;
+    wait_for_all(mount);
     while ((r > 0 && !atomic_load(&mount->stopping)) || (r == -EAGAIN && await(epoll_fd))) {
         r = receive(mount, &buf);
         if (r > 0)
@@ -244,12 +257,16 @@ int session_serve(struct mount *mount)
     /* Signals are for the main thread. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_mutex_lock(&mount->lock);
     while (mount->n_running < mount->n_threads && r == 0) {
         r = -pthread_create(&mount->threads[mount->n_running], NULL, serve, mount);
         mount->n_running += r == 0 ? 1 : 0;
     }
     if (r == 0)
         r = touch_start(mount);
+    if (r < 0)
+        atomic_store(&mount->stopping, true);
+    pthread_mutex_unlock(&mount->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return r;
 }

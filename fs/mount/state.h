@@ -36,6 +36,7 @@ struct mount {
     gid_t gid, group; /* of what nobody, and of what a group may write */
     struct timespec since;
     bool allows_mmap; /* the kernel lets direct I/O files be mapped shared */
+    bool met;         /* libfuse has agreed with the kernel */
     bool greeted;     /* INIT is answered */
 
     unsigned n_threads, n_running;
