@@ -50,7 +50,7 @@ done
 
 proves "and after its agent died"
 start_ferryfs
-holds pkill -KILL -P "$DAEMON" -f pool-agent
+holds until_true pkill -KILL -P "$DAEMON" -f pool-agent
 holds until_true grep -q 'host twin1: down' "$LOG"
 holds until_true is .control/hosts/twin1/state up
 has_it twin1
