@@ -104,9 +104,9 @@ void command_open(fuse_req_t req, struct handle *handle, const struct fuse_file_
     struct command *command = make(req, handle);
 
     if (!command) {
-        fuse_reply_err(req, ENOMEM);
         handle_remove(mount_of(req), handle);
         handle_put(handle);
+        fuse_reply_err(req, ENOMEM); /* and req is gone */
         return;
     }
     command->request.carry_out = handle->node.attr->admit;

@@ -93,8 +93,8 @@ kill_at_random() {
         ends
         ((STATUS == 137)) || break
         skipped=$(last skipped_bytes)
-        # Nothing is said by one that was killed at its start
-        (($(n_said) > 0)) || continue
+        # Nothing, or of nothing, is said by one that was killed at its start
+        (($(last done_bytes) > 0)) || continue
         ((worst > done_bytes - skipped)) || worst=$((done_bytes - skipped))
         done_bytes=$(last done_bytes)
     done
