@@ -124,8 +124,7 @@ static int greet(struct mount *mount)
     mount->allows_mmap = offers_mmap(&buf);
     fuse_session_process_buf(mount->session, &buf);
     mount->greeted = true;
-    if (!mount
-             ->met) /* libfuse has refused it, and said why; so would the kernel refuse everybody */
+    if (!mount->met) /* libfuse has said why; the kernel would refuse everybody from now on */
         return -ECONNREFUSED;
     return fcntl(fuse_session_fd(mount->session), F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
