@@ -1,4 +1,4 @@
-"""The folder that tests/bench/copy works in, and the running of commands in it."""
+"""The folder that a benchmark works in, and the running of commands in it."""
 import contextlib
 import dataclasses
 import os
@@ -41,8 +41,8 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def install_missing():
-    missing = sorted({package for program, package in PACKAGES.items()
+def install_missing(packages=None):
+    missing = sorted({package for program, package in (packages or PACKAGES).items()
                       if not shutil.which(program)})
     if not missing:
         return
@@ -70,6 +70,7 @@ def gib(n_bytes):
 
 class World:
     """A fresh folder, and whatever is mounted or attached in it; leaving takes all of it away."""
+    prefix = "ferrycopy-bench."
 
     def __init__(self, place):
         self.place = place
@@ -79,8 +80,8 @@ class World:
         self._exit = contextlib.ExitStack()
 
     def __enter__(self):
-        check_disk(self.place)
-        self.root = tempfile.mkdtemp(prefix="ferrycopy-bench.", dir=self.place)
+        self.check_place()
+        self.root = tempfile.mkdtemp(prefix=self.prefix, dir=self.place)
         self._exit.callback(shutil.rmtree, self.root, ignore_errors=True)
         return self
 
@@ -88,6 +89,9 @@ class World:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         return self._exit.__exit__(*what)
+
+    def check_place(self):
+        check_disk(self.place)
 
     def path(self, *names):
         return os.path.join(self.root, *names)

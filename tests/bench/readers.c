@@ -2,11 +2,14 @@
  * How often a second a file can be opened, read to its end and closed again, by several processes
  * at once.
  *
- * Usage: readers FILE PROCESSES SECONDS; prints the sum of all per second.
+ * Usage: readers FILE PROCESSES SECONDS [N]; prints the sum of all per second. With N, a @ in FILE
+ * stands for a number from 0 to N - 1: each process goes round them all, from a place of its own.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,24 +45,42 @@ static int cat(const char *path)
     return close(fd) < 0 && r == 0 ? -errno : r;
 }
 
-static int read_for(const char *path, double seconds, uint64_t *count)
+struct files {
+    const char *before, *after; /* what stands before and behind the number */
+    unsigned long n;            /* 0: before is the whole path */
+};
+
+static int cat_number(const struct files *files, unsigned long i)
+{
+    char path[PATH_MAX];
+    int r;
+
+    if (files->n == 0)
+        return cat(files->before);
+    snprintf(path, sizeof(path), "%s%lu%s", files->before, i % files->n, files->after);
+    r = cat(path);
+    if (r < 0)
+        fprintf(stderr, "readers: %s: %s\n", path, strerror(-r));
+    return r;
+}
+
+static int read_for(const struct files *files, unsigned long at, double seconds, uint64_t *count)
 {
     double end = now_s() + seconds;
     int r = 0;
 
     while (r == 0 && now_s() < end)
         for (int i = 0; r == 0 && i < LOOKS; i++) {
-            r = cat(path);
+            r = cat_number(files, at++);
             *count += r == 0;
         }
-    if (r < 0)
-        fprintf(stderr, "readers: %s: %s\n", path, strerror(-r));
     return r;
 }
 
-static int start(const char *path, int n, double seconds, uint64_t *counts)
+static int start(const struct files *files, int n, double seconds, uint64_t *counts)
 {
     for (int i = 0; i < n; i++) {
+        unsigned long at = files->n / (unsigned long)n * (unsigned long)i;
         pid_t pid = fork();
 
         if (pid < 0) {
@@ -67,28 +88,46 @@ static int start(const char *path, int n, double seconds, uint64_t *counts)
             return -1;
         }
         if (pid == 0)
-            _exit(read_for(path, seconds, &counts[i]) < 0);
+            _exit(read_for(files, at, seconds, &counts[i]) < 0);
     }
     return 0;
 }
 
+/* Cuts the pattern at its @. */
+static struct files files_of(char *pattern, const char *n)
+{
+    struct files files = {.before = pattern, .n = n ? strtoul(n, NULL, 10) : 0};
+    char *at = strchr(pattern, '@');
+
+    if (files.n > 0 && at != NULL) {
+        *at = '\0';
+        files.after = at + 1;
+    } else {
+        files.n = 0;
+    }
+    return files;
+}
+
 int main(int argc, char **argv)
 {
-    int n = argc == 4 ? atoi(argv[2]) : 0, status, failed;
-    double seconds = argc == 4 ? atof(argv[3]) : 0;
+    bool usable = argc == 4 || argc == 5;
+    int n = usable ? atoi(argv[2]) : 0, status, failed;
+    double seconds = usable ? atof(argv[3]) : 0;
     uint64_t *counts, sum = 0;
+    struct files files;
 
     if (n < 1 || n > READERS_MAX || seconds <= 0) {
-        fprintf(stderr, "usage: readers FILE PROCESSES SECONDS\n");
+        fprintf(stderr, "usage: readers FILE PROCESSES SECONDS [N]\n");
         return 2;
     }
+    files = files_of(argv[1], argv[4]);
     counts = mmap(NULL, READERS_MAX * sizeof(*counts), PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counts == MAP_FAILED) {
         fprintf(stderr, "readers: no memory\n");
         return 1;
     }
-    failed = start(argv[1], n, seconds, counts) < 0;
+    failed = start(&files, n, seconds, counts) < 0;
     while (wait(&status) > 0)
         failed |= status != 0;
     for (int i = 0; i < n; i++)
