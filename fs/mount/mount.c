@@ -37,7 +37,6 @@ void mount_put(struct mount *mount)
     session_close(mount);
     touch_close(mount);
     view_put(mount->known);
-    owned_fd(&mount->stop_fd);
     owned_fd(&mount->ended_fd);
     pthread_mutex_destroy(&mount->lock);
     free(mount->path);
@@ -59,9 +58,8 @@ static struct mount *make(const struct mount_config *config, struct service *ser
     mount->group = config->group;
     mount->n_threads = config->n_threads ? config->n_threads : THREADS;
     clock_gettime(CLOCK_REALTIME, &mount->since);
-    mount->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     mount->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (mount->stop_fd < 0 || mount->ended_fd < 0 || touch_open(mount) < 0) {
+    if (mount->ended_fd < 0 || touch_open(mount) < 0) {
         mount_put(mount);
         return NULL;
     }

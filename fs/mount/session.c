@@ -1,13 +1,11 @@
 #include "fs/mount/session.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/fuse.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -36,6 +34,17 @@ static void init(void *userdata, struct fuse_conn_info *conn)
     conn->max_write = WRITE_MAX_BYTES;
     mount->met = true;
 }
+
+/*
+ * A thread that serves. It waits in read(2), where the kernel wakes one for each request and asks
+ * for no other system call, and is cancelled there: read is a point of cancellation, so that no
+ * moment is left in which a thread that was told to stop falls asleep.
+ */
+struct server {
+    struct mount *mount;
+    pthread_t thread;
+    void *bytes; /* of a request */
+};
 
 static const struct fuse_lowlevel_ops ops = {
     .init = init,
@@ -83,8 +92,8 @@ static ssize_t write_reply(int fd, struct iovec *iov, int n_iov, void *userdata)
 }
 
 /*
- * One request into buf, which has room for BUFFER_BYTES. 1, or -EAGAIN: none is there; -ENODEV: the
- * mount is over; another errno. Not fuse_session_receive_buf: it talks to stderr.
+ * Wait for a request; buf has room for BUFFER_BYTES. 1, or -ENODEV: the mount is over; another
+ * errno. Not fuse_session_receive_buf: it talks to stderr.
  */
 static int receive(struct mount *mount, struct fuse_buf *buf)
 {
@@ -126,7 +135,7 @@ static int greet(struct mount *mount)
     mount->greeted = true;
     if (!mount->met) /* libfuse has said why; the kernel would refuse everybody from now on */
         return -ECONNREFUSED;
-    return fcntl(fuse_session_fd(mount->session), F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+    return 0;
 }
 
 static void log_fuse(enum fuse_log_level level, const char *fmt, va_list ap)
@@ -176,36 +185,15 @@ int session_open(struct mount *mount, bool allow_other, struct err *e)
     return r < 0 ? err_set(e, -r, "cannot talk to the kernel's FUSE: %s", strerror(-r)) : 0;
 }
 
-/*
- * Every thread waits by itself, and a request wakes one of them (EPOLLEXCLUSIVE); the descriptor
- * does not block, so that a thread that lost a race goes back to where it hears of the end too.
- */
-static int open_epoll(const struct mount *mount)
+/* Only here can a thread be cancelled: between requests. */
+static int await(struct mount *mount, struct fuse_buf *buf)
 {
-    struct epoll_event requests = {.events = EPOLLIN | EPOLLEXCLUSIVE};
-    struct epoll_event stop = {.events = EPOLLIN, .data.u32 = 1};
-    OWNED(fd) int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    int r;
 
-    if (epoll_fd < 0 ||
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fuse_session_fd(mount->session), &requests) < 0 ||
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, mount->stop_fd, &stop) < 0)
-        return -errno;
-    return take_fd(&epoll_fd);
-}
-
-/* True: there may be a request. */
-static bool await(int epoll_fd)
-{
-    struct epoll_event events[2];
-    bool stop = false;
-    int n;
-
-    do
-        n = epoll_wait(epoll_fd, events, 2, -1);
-    while (n < 0 && errno == EINTR);
-    for (int i = 0; i < n; i++)
-        stop |= events[i].data.u32 == 1;
-    return n > 0 && !stop;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+    r = receive(mount, buf);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    return r;
 }
 
 static void say_end(struct mount *mount, int error)
@@ -226,23 +214,29 @@ static void wait_for_all(struct mount *mount)
 
 static void *serve(void *arg)
 {
-    struct mount *mount = arg;
-    OWNED(fd) int epoll_fd = open_epoll(mount);
-    OWNED(mem) void *bytes = malloc(BUFFER_BYTES);
-    struct fuse_buf buf = {.mem = bytes};
-    int r = epoll_fd < 0 ? epoll_fd : 1;
+    struct server *server = arg;
+    struct fuse_buf buf = {.mem = server->bytes};
+    int r = 1;
 
-    if (!bytes)
-        r = -ENOMEM;
-    wait_for_all(mount);
-    while ((r > 0 && !atomic_load(&mount->stopping)) || (r == -EAGAIN && await(epoll_fd))) {
-        r = receive(mount, &buf);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    wait_for_all(server->mount);
+    while (r > 0 && !atomic_load(&server->mount->stopping)) {
+        r = await(server->mount, &buf);
         if (r > 0)
-            fuse_session_process_buf(mount->session, &buf);
+            fuse_session_process_buf(server->mount->session, &buf);
     }
-    if (r < 0 && r != -EAGAIN) /* the others were told to stop */
-        say_end(mount, r);
+    if (r < 0)
+        say_end(server->mount, r);
     return NULL;
+}
+
+static int start(struct mount *mount, struct server *server)
+{
+    server->mount = mount;
+    server->bytes = malloc(BUFFER_BYTES);
+    if (!server->bytes)
+        return -ENOMEM;
+    return -pthread_create(&server->thread, NULL, serve, server);
 }
 
 int session_serve(struct mount *mount)
@@ -250,15 +244,15 @@ int session_serve(struct mount *mount)
     sigset_t all, before;
     int r = 0;
 
-    mount->threads = calloc(mount->n_threads, sizeof(*mount->threads));
-    if (!mount->threads)
+    mount->servers = calloc(mount->n_threads, sizeof(*mount->servers));
+    if (!mount->servers)
         return -ENOMEM;
     /* Signals are for the main thread. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&mount->lock);
     while (mount->n_running < mount->n_threads && r == 0) {
-        r = -pthread_create(&mount->threads[mount->n_running], NULL, serve, mount);
+        r = start(mount, &mount->servers[mount->n_running]);
         mount->n_running += r == 0 ? 1 : 0;
     }
     if (r == 0)
@@ -273,12 +267,14 @@ int session_serve(struct mount *mount)
 void session_stop(struct mount *mount)
 {
     atomic_store(&mount->stopping, true);
-    if (eventfd_write(mount->stop_fd, 1) < 0)
-        log_say(LOG_ERR, "cannot stop serving: %s", strerror(errno));
+    for (unsigned i = 0; i < mount->n_running; i++)
+        pthread_cancel(mount->servers[i].thread);
     for (; mount->n_running > 0; mount->n_running--)
-        pthread_join(mount->threads[mount->n_running - 1], NULL);
-    free(mount->threads);
-    mount->threads = NULL;
+        pthread_join(mount->servers[mount->n_running - 1].thread, NULL);
+    for (unsigned i = 0; mount->servers && i < mount->n_threads; i++)
+        free(mount->servers[i].bytes);
+    free(mount->servers);
+    mount->servers = NULL;
 }
 
 void session_close(struct mount *mount)

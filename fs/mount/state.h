@@ -22,6 +22,7 @@
 #include "fs/mount/node.h"
 
 struct parked;
+struct server;
 struct toucher;
 
 struct mount {
@@ -40,8 +41,8 @@ struct mount {
     bool greeted;     /* INIT is answered */
 
     unsigned n_threads, n_running;
-    pthread_t *threads;
-    int stop_fd, ended_fd;
+    struct server *servers; /* n_threads */
+    int ended_fd;
     atomic_bool stopping; /* for those that are never idle */
     struct toucher *toucher;
     struct view *known; /* to the owner: the volumes that the kernel may remember */
