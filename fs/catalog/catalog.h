@@ -77,6 +77,9 @@ int catalog_each_volume(const struct catalog *catalog, int (*fn)(const struct vo
                         void *arg);
 int catalog_each_copy(const struct catalog *catalog, int (*fn)(const struct copy *, void *),
                       void *arg);
+/* Copies that are not primary. Costs what there are of them, as jobs and history do. */
+int catalog_each_hidden(const struct catalog *catalog, int (*fn)(const struct copy *, void *),
+                        void *arg);
 int catalog_each_job(const struct catalog *catalog, int (*fn)(const struct job *, void *),
                      void *arg);
 int catalog_each_pool(const struct catalog *catalog, int (*fn)(const struct pool *, void *),

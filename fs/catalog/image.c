@@ -44,7 +44,6 @@ static void move_entries(struct image *from, struct image *to)
             *bucket = entry;
         }
     }
-    to->n = from->n;
 }
 
 int image_reserve(struct image *image, size_t n_more)
@@ -64,8 +63,31 @@ int image_reserve(struct image *image, size_t n_more)
         return -ENOMEM;
     move_entries(image, &grown);
     free(image->buckets);
-    *image = grown;
+    image->buckets = grown.buckets;
+    image->n_buckets = grown.n_buckets;
     return 0;
+}
+
+static void put_on_shelf(struct image *image, struct entry *entry)
+{
+    unsigned shelf = entry_kind(entry);
+    struct entry **head;
+
+    if (entry->n_bytes > 0 && record_is_hidden_copy(entry_bytes(entry), entry->n_bytes))
+        shelf = SHELF_HIDDEN;
+    head = &image->shelves[shelf];
+    entry->shelf_next = *head;
+    entry->shelf_pprev = head;
+    if (*head)
+        (*head)->shelf_pprev = &entry->shelf_next;
+    *head = entry;
+}
+
+static void take_off_shelf(struct entry *entry)
+{
+    *entry->shelf_pprev = entry->shelf_next;
+    if (entry->shelf_next)
+        entry->shelf_next->shelf_pprev = entry->shelf_pprev;
 }
 
 struct entry *image_entry(const struct record_key *key, const void *bytes, size_t n_bytes)
@@ -107,11 +129,13 @@ void image_put(struct image *image, struct entry *entry)
     entry->next = NULL;
     if (*link) {
         entry->next = (*link)->next;
+        take_off_shelf(*link);
         free(*link);
     } else {
         image->n++;
     }
     *link = entry;
+    put_on_shelf(image, entry);
 }
 
 void image_remove(struct image *image, const void *key, size_t n_key)
@@ -125,6 +149,7 @@ void image_remove(struct image *image, const void *key, size_t n_key)
     if (!gone)
         return;
     *link = gone->next;
+    take_off_shelf(gone);
     free(gone);
     image->n--;
 }
@@ -136,6 +161,7 @@ void image_apply(struct image *image, struct image *change)
     for (size_t i = 0; i < change->n_buckets; i++) {
         for (entry = change->buckets[i]; entry; entry = next) {
             next = entry->next;
+            take_off_shelf(entry);
             if (entry->n_bytes > 0) {
                 image_put(image, entry);
             } else {
@@ -178,17 +204,29 @@ static int compare_keys(const void *a, const void *b)
     return order != 0 ? order : (int)x->n_key - (int)y->n_key;
 }
 
-int image_sorted(const struct image *image, enum record_kind kind, const struct entry ***ret,
+static size_t n_on(const struct image *image, uint32_t shelves)
+{
+    size_t n = 0;
+
+    for (unsigned shelf = 0; shelf < SHELF_N; shelf++)
+        if (shelves & SHELF_BIT(shelf))
+            for (const struct entry *e = image->shelves[shelf]; e; e = e->shelf_next)
+                n++;
+    return n;
+}
+
+int image_sorted(const struct image *image, uint32_t shelves, const struct entry ***ret,
                  size_t *ret_n)
 {
-    const struct entry **sorted = calloc(image->n + 1, sizeof(struct entry *));
+    const struct entry **sorted = calloc(n_on(image, shelves) + 1, sizeof(struct entry *));
     size_t n = 0;
 
     if (!sorted)
         return -ENOMEM;
-    for (const struct entry *e = image_next(image, NULL); e; e = image_next(image, e))
-        if (entry_kind(e) == kind)
-            sorted[n++] = e;
+    for (unsigned shelf = 0; shelf < SHELF_N; shelf++)
+        if (shelves & SHELF_BIT(shelf))
+            for (const struct entry *e = image->shelves[shelf]; e; e = e->shelf_next)
+                sorted[n++] = e;
     qsort(sorted, n, sizeof(struct entry *), compare_keys);
     *ret = sorted;
     *ret_n = n;

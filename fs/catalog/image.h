@@ -9,16 +9,26 @@
 
 #include "fs/catalog/record.h"
 
+/*
+ * Entries are walked by the shelf they lie on: one for each record_kind, and one for the copies
+ * that are not primary, which are few among many.
+ */
+#define SHELF_HIDDEN     RECORD_KIND_N
+#define SHELF_N          (RECORD_KIND_N + 1)
+#define SHELF_BIT(shelf) (1U << (shelf))
+
 struct entry {
-    struct entry *next; /* of the same bucket */
+    struct entry *next;                      /* of the same bucket */
+    struct entry *shelf_next, **shelf_pprev; /* of the same shelf, once it is in an image */
     uint32_t hash;
     uint16_t n_key;
     uint16_t n_bytes; /* of the record; 0: a record that is to be dropped */
     uint8_t data[];   /* the key, then the record */
 };
 
-/* {0} is an empty one. */
+/* {0} is an empty one. It stays where it is: entries point to it. */
 struct image {
+    struct entry *shelves[SHELF_N];
     struct entry **buckets;
     size_t n_buckets; /* a power of two, or 0 */
     size_t n;
@@ -50,8 +60,9 @@ const struct entry *image_find(const struct image *image, const void *key, size_
 /* Every entry, in no order: for (e = image_next(image, NULL); e; e = image_next(image, e)). */
 const struct entry *image_next(const struct image *image, const struct entry *entry);
 
-/* The entries of a kind, by their keys. *ret is the caller's to free. 0 or -ENOMEM. */
-int image_sorted(const struct image *image, enum record_kind kind, const struct entry ***ret,
+/* The entries of these shelves (SHELF_BITs), by their keys; costs what they hold. *ret is the
+ * caller's to free. 0 or -ENOMEM. */
+int image_sorted(const struct image *image, uint32_t shelves, const struct entry ***ret,
                  size_t *ret_n);
 
 static inline const uint8_t *entry_bytes(const struct entry *entry)

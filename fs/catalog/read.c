@@ -10,22 +10,22 @@
 
 typedef int walk_fn(const struct entry *entry, const void *visit);
 
-/* The entries of a kind by their keys: uuids, names, numbers as they were given. */
-static int walk(const struct catalog *catalog, enum record_kind kind, bool backwards, walk_fn *fn,
+/* The entries of some shelves by their keys: uuids, names, numbers as they were given. */
+static int walk(const struct catalog *catalog, uint32_t shelves, bool backwards, walk_fn *fn,
                 const void *visit)
 {
     OWNED(mem) const struct entry **sorted = NULL;
     size_t n;
     int r;
 
-    r = image_sorted(&catalog->image, kind, &sorted, &n);
+    r = image_sorted(&catalog->image, shelves, &sorted, &n);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = fn(sorted[backwards ? n - 1 - i : i], visit);
     return r;
 }
 
 /* What is in memory was encoded here or checked when it was read: if it is broken, so are we. */
-#define EACH_OF(name, kind)                                                                        \
+#define EACH_OF(name, shelves)                                                                     \
     struct name##_visit {                                                                          \
         int (*fn)(const struct name *, void *);                                                    \
         void *arg;                                                                                 \
@@ -47,13 +47,21 @@ static int walk(const struct catalog *catalog, enum record_kind kind, bool backw
     {                                                                                              \
         const struct name##_visit visit = {fn, arg};                                               \
                                                                                                    \
-        return walk(catalog, kind, false, visit_##name, &visit);                                   \
+        return walk(catalog, shelves, false, visit_##name, &visit);                                \
     }
 
-EACH_OF(volume, RECORD_VOLUME)
-EACH_OF(copy, RECORD_COPY)
-EACH_OF(job, RECORD_JOB)
-EACH_OF(pool, RECORD_POOL)
+EACH_OF(volume, SHELF_BIT(RECORD_VOLUME))
+EACH_OF(copy, SHELF_BIT(RECORD_COPY) | SHELF_BIT(SHELF_HIDDEN))
+EACH_OF(job, SHELF_BIT(RECORD_JOB))
+EACH_OF(pool, SHELF_BIT(RECORD_POOL))
+
+int catalog_each_hidden(const struct catalog *catalog, int (*fn)(const struct copy *, void *),
+                        void *arg)
+{
+    const struct copy_visit visit = {fn, arg};
+
+    return walk(catalog, SHELF_BIT(SHELF_HIDDEN), false, visit_copy, &visit);
+}
 
 struct history_visit {
     int (*fn)(const struct history *, void *);
@@ -76,7 +84,7 @@ int catalog_each_history(const struct catalog *catalog, int (*fn)(const struct h
 {
     const struct history_visit visit = {fn, arg};
 
-    return walk(catalog, RECORD_HISTORY, true, visit_history, &visit);
+    return walk(catalog, SHELF_BIT(RECORD_HISTORY), true, visit_history, &visit);
 }
 
 static const struct entry *find(const struct catalog *catalog, struct record_key key)

@@ -320,6 +320,15 @@ enum record_kind record_kind_of_key(const void *key, size_t n)
     return kind < RECORD_KIND_N ? (enum record_kind)kind : (enum record_kind)0;
 }
 
+bool record_is_hidden_copy(const void *bytes, size_t n)
+{
+    struct copy copy;
+
+    memset(&copy, 0, sizeof(copy));
+    return kind_of(bytes) == RECORD_COPY && get_payload(bytes, n, &copy) == 0 &&
+           copy.role != COPY_PRIMARY;
+}
+
 uint32_t record_checksum(const void *bytes, size_t n)
 {
     assert(n >= FRAME_BYTES + CRC_BYTES);

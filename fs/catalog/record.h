@@ -24,6 +24,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -98,6 +99,9 @@ int record_identify(const void *bytes, size_t n, enum record_kind *ret_kind,
 
 /* The kind a key is of; 0 where it is of none. */
 enum record_kind record_kind_of_key(const void *key, size_t n);
+
+/* Of a sound record: it is one of a copy, and not of a primary one. */
+bool record_is_hidden_copy(const void *bytes, size_t n);
 
 /* The checksum inside a sound record. */
 uint32_t record_checksum(const void *bytes, size_t n);

@@ -21,11 +21,9 @@ void migration_note_left(struct vol *v, const char *host, const struct pool_repl
 static int add_left(const struct copy *copy, void *arg)
 {
     struct service *s = arg;
-    struct copy *left = copy->role == COPY_PRIMARY ? NULL : malloc(sizeof(*left));
+    struct copy *left = malloc(sizeof(*left));
     int r;
 
-    if (copy->role == COPY_PRIMARY)
-        return 0;
     if (!left)
         return -ENOMEM;
     *left = *copy;
@@ -47,7 +45,7 @@ static void know_left(struct service *s)
     if (s->left_is_known)
         return;
     world_forget_left(s);
-    s->left_is_known = catalog_each_copy(s->catalog, add_left, s) == 0;
+    s->left_is_known = catalog_each_hidden(s->catalog, add_left, s) == 0;
 }
 
 bool world_is_left_copy(struct service *s, const char *host, const struct io_identity *identity)

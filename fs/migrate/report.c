@@ -157,8 +157,6 @@ static int add_hidden(const struct copy *copy, void *arg)
     char uuid[37], since[TEXT_TIME_BYTES];
     struct text *t = arg;
 
-    if (copy->role == COPY_PRIMARY)
-        return 0;
     uuid_unparse_lower(copy->cid, uuid);
     text_time((time_t)copy->since_s, since);
     text_add(t, "%s %s %s %s %" PRIu64 " %s\n", uuid, copy_role_names[copy->role], copy->name,
@@ -170,6 +168,6 @@ char *report_hidden(struct service *s)
 {
     struct text t = {0};
 
-    catalog_each_copy(s->catalog, add_hidden, &t);
+    catalog_each_hidden(s->catalog, add_hidden, &t);
     return finish(&t);
 }

@@ -214,6 +214,54 @@ TEST(jobs_are_walked_in_their_order_until_the_visitor_says_stop)
     CHECK_EQ(catalog_each_job(catalog, next_job_line, &last), 5);
 }
 
+static int sum_copy(const struct copy *copy, void *arg)
+{
+    *(uint64_t *)arg += copy->size_bytes >> 20; /* its number */
+    return 0;
+}
+
+static uint64_t sum_of_hidden(const struct catalog *catalog)
+{
+    uint64_t sum = 0;
+
+    CHECK_EQ(catalog_each_hidden(catalog, sum_copy, &sum), 0);
+    return sum;
+}
+
+static void commit_copy(struct world *world, struct catalog *catalog, struct copy *copy,
+                        enum copy_role role)
+{
+    copy->role = role;
+    REQUIRE(catalog_put_copy(catalog, copy) == 0);
+    REQUIRE(catalog_commit(catalog, &world->e) == 0);
+}
+
+TEST(hidden_copies_are_those_that_are_not_primary_now)
+{
+    WORLD world = make_world();
+    struct catalog *catalog = open_catalog(&world);
+    struct copy one = copy_number(1), two = copy_number(2), four = copy_number(4);
+    uint64_t all = 0;
+
+    commit_copy(&world, catalog, &one, COPY_PRIMARY);
+    CHECK_EQ(sum_of_hidden(catalog), 0);
+    commit_copy(&world, catalog, &two, COPY_DESTINATION);
+    commit_copy(&world, catalog, &four, COPY_DESTINATION);
+    CHECK_EQ(sum_of_hidden(catalog), 6);
+    commit_copy(&world, catalog, &two, COPY_PRIMARY); /* as in a switch */
+    commit_copy(&world, catalog, &one, COPY_DELETE_PENDING);
+    CHECK_EQ(sum_of_hidden(catalog), 5);
+    catalog_close(catalog);
+    catalog = open_catalog(&world);
+    CHECK_EQ(sum_of_hidden(catalog), 5);
+    CHECK_EQ(catalog_drop_copy(catalog, one.cid), 0);
+    CHECK_EQ(catalog_commit(catalog, &world.e), 0);
+    CHECK_EQ(sum_of_hidden(catalog), 4);
+    CHECK_EQ(catalog_each_copy(catalog, sum_copy, &all), 0);
+    CHECK_EQ(all, 6);
+    catalog_close(catalog);
+}
+
 TEST(small_commits_find_room_and_do_not_grow_the_file)
 {
     WORLD world = make_world();
