@@ -129,7 +129,12 @@ begins() {
     PID=$!
 }
 
-has_ended() { [[ ! -e /proc/$PID || $(<"/proc/$PID/stat") == *') Z '* ]]; } 2>/dev/null
+# One look decides: between two the shell may reap what has ended
+has_ended() {
+    local stat
+    stat=$(<"/proc/$PID/stat")
+    [[ -z $stat || $stat == *') Z '* ]]
+} 2>/dev/null
 
 # Nothing here takes that long: what hangs fails its test and no other
 ends() {
