@@ -89,6 +89,16 @@ static void look_at_claim(struct migration *m)
         migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
 }
 
+/* While nothing is written the oldest sample of it says most: an answer may be long on its way. */
+static void sample_room(struct room *room, uint64_t written_bytes)
+{
+    if (room->samples[room->next].written_bytes == written_bytes)
+        return;
+    room->next = (room->next + 1) % ROOM_SAMPLES;
+    room->samples[room->next].written_bytes = written_bytes;
+    room->samples[room->next].at_ns = io_now_ns(); /* not before they were counted */
+}
+
 static void sample(struct migration *m)
 {
     const struct progress *progress = m->worker ? worker_progress(m->worker) : NULL;
@@ -97,9 +107,7 @@ static void sample(struct migration *m)
         progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes, progress,
                         m->vol->meter, io_now_ns()))
         migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
-    m->room.next = (m->room.next + 1) % ROOM_SAMPLES;
-    m->room.samples[m->room.next].written_bytes = m->job.stat.copied_bytes - m->room.again_bytes;
-    m->room.samples[m->room.next].at_ns = io_now_ns(); /* not before they were counted */
+    sample_room(&m->room, m->job.stat.copied_bytes - m->room.again_bytes);
 }
 
 void migration_sample(struct service *s)
