@@ -9,6 +9,14 @@ mknod "$WORLD/fuse" c 10 229
 chmod 0666 "$WORLD/fuse"
 mount --bind "$WORLD/fuse" /dev/fuse || skip "/dev/fuse cannot be replaced"
 
+# fusermount3 unmounts nothing without it, and a system that nobody has booted yet has none
+if [[ ! -e /etc/mtab ]]; then
+    mkdir "$WORLD/etc" "$WORLD/etc.work"
+    ln -s /proc/self/mounts "$WORLD/etc/mtab"
+    mount -t overlay -o "lowerdir=/etc,upperdir=$WORLD/etc,workdir=$WORLD/etc.work" overlay /etc ||
+        skip "no /etc/mtab, and none can be put there"
+fi
+
 pool ssd tmpfs
 pool hdd tmpfs
 volume ssd db1 4M dense
