@@ -14,4 +14,4 @@ for file in $(find . -type d \( -name .git -o -path './build*' \) -prune -o -typ
     *.sh) echo "$file" ;;
     *) head -n 1 "$file" | grep -aqE '^#!.*[/ ](sh|bash|dash)( |$)' && echo "$file" ;;
     esac
-done | xargs shellcheck -x -P SCRIPTDIR -e SC2016,SC2119,SC2120,SC2317
+done | xargs -P 2 -n 12 shellcheck -x -P SCRIPTDIR -e SC2016,SC2119,SC2120,SC2317
