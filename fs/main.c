@@ -44,12 +44,18 @@ static int print(struct text *text)
     return r;
 }
 
-static int do_help(const struct options *options)
+/* What the tables say of themselves. */
+static void (*const describers[])(struct text *out) = {
+    [ACTION_HELP] = options_help,
+    [ACTION_LIST_FILES] = attr_describe,
+    [ACTION_LIST_METRICS] = attr_describe_metrics,
+};
+
+static int do_describe(const struct options *options)
 {
     struct text text = {0};
 
-    (void)options;
-    options_help(&text);
+    describers[options->action](&text);
     return print(&text);
 }
 
@@ -85,15 +91,6 @@ static int do_check_catalogue(const struct options *options)
     if (r < 0)
         fprintf(stderr, "ferryfs: %s\n", e.text);
     return r < 0 ? exit_code_of(r) : printed;
-}
-
-static int do_list_files(const struct options *options)
-{
-    struct text text = {0};
-
-    (void)options;
-    attr_describe(&text);
-    return print(&text);
 }
 
 static int do_list_crash_points(const struct options *options)
@@ -366,12 +363,13 @@ static int do_run(const struct options *options)
 
 static int (*const doers[])(const struct options *options) = {
     [ACTION_RUN] = do_run,
-    [ACTION_HELP] = do_help,
+    [ACTION_HELP] = do_describe,
     [ACTION_VERSION] = do_version,
     [ACTION_CHECK_CONFIG] = do_check_config,
     [ACTION_CHECK_CATALOGUE] = do_check_catalogue,
     [ACTION_LIST_CRASH_POINTS] = do_list_crash_points,
-    [ACTION_LIST_FILES] = do_list_files,
+    [ACTION_LIST_FILES] = do_describe,
+    [ACTION_LIST_METRICS] = do_describe,
     [ACTION_POOL_AGENT] = do_pool_agent,
 };
 

@@ -15,6 +15,7 @@ enum {
     OPTION_CHECK_CATALOGUE,
     OPTION_CRASH_POINTS,
     OPTION_FILES,
+    OPTION_METRICS,
     OPTION_POOL_AGENT,
     OPTION_SETTING
 };
@@ -33,6 +34,8 @@ static const struct action_row {
      "say what is in the catalogue of a ferryfs that does not run"},
     {"list-files", OPTION_FILES, ACTION_LIST_FILES,
      "print the files of the tree, their modes and meaning"},
+    {"list-metrics", OPTION_METRICS, ACTION_LIST_METRICS,
+     "print the metrics of .control/metrics, their types and meaning"},
     {"list-crash-points", OPTION_CRASH_POINTS, ACTION_LIST_CRASH_POINTS,
      "print the names FERRYFS_CRASH takes (test builds)"},
     {"pool-agent", OPTION_POOL_AGENT, ACTION_POOL_AGENT, NULL},

@@ -60,5 +60,7 @@ extern const struct attr_dir *const attr_dirs[ATTR_DIR_N]; /* by id */
 /* When the value last changed; {0}: it never did. */
 struct timespec attr_changed(const struct attr_of *of, const struct attr *attr);
 
-/* The manual's lists, made from the tables. Format of a line: PATH MODE HELP, tabs between. */
+/* The manual's lists, made from the tables. Format of a line: PATH MODE HELP, tabs between; and
+ * NAME TYPE HELP, of .control/metrics. */
 void attr_describe(struct text *out);
+void attr_describe_metrics(struct text *out);

@@ -35,6 +35,11 @@ static void hidden_show(const struct attr_of *of, struct text *out)
     row_text(out, of->view->hidden);
 }
 
+static void metrics_show(const struct attr_of *of, struct text *out)
+{
+    metrics_add(of->view, out);
+}
+
 static void rescan_show(const struct attr_of *of, struct text *out)
 {
     (void)of;
@@ -60,6 +65,7 @@ static const struct attr rows[] = {
     ATTR_RO(history,
             "newest first: job volume start end source destination result errno bytes seconds uid",
             .wakes_on = EVENT_HISTORY),
+    ATTR_RO(metrics, "numbers for Prometheus, in its text format", .wakes_on = EVENT_METRICS),
     ATTR_SECRET(hidden, "hidden copies, a line each: uuid role volume host bytes since",
                 .wakes_on = EVENT_HIDDEN),
     ATTR_RW(rescan, "write 1 to look at the pools again"),

@@ -28,6 +28,9 @@
 /* Each file of rows ends with the directory they are in. */
 extern const struct attr_dir root_dir, volume_dir, migrate_dir, control_dir, hosts_dir, host_dir;
 
+/* metrics.c */
+void metrics_add(const struct view *view, struct text *out);
+
 /* A value and a newline. */
 void row_word(struct text *out, const char *word); /* NULL and "": null */
 void row_number(struct text *out, uint64_t number);

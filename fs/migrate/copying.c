@@ -48,6 +48,7 @@ static void on_death(void *arg, const char *how)
 {
     struct migration *m = arg;
 
+    totals_add_moved(&m->service->totals, &m->counted, worker_progress(m->worker));
     progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes,
                     worker_progress(m->worker), m->vol->meter, io_now_ns()); /* its last counts */
     worker_close(take_ptr(m->worker));
@@ -89,6 +90,8 @@ static void checkpoint(struct migration *m, uint64_t offset_bytes)
     if (r < 0)
         log_say(LOG_WARNING, "volume %s: the checkpoint is not recorded: %s", m->vol->record.name,
                 e.text);
+    else
+        m->service->totals.n_checkpoints++;
     migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
 }
 
@@ -198,6 +201,7 @@ static bool ready(struct migration *m)
     }
     m->after_worker = THEN_RETRY;
     m->base = m->job.stat;
+    m->counted = (struct counted){0};
     r = worker_open(m->service->loop, m->service->config->worker_path, m->claim_fd,
                     m->destination_fd, m->to->host->lock_fd, &worker_events, m, &m->worker);
     if (r < 0)

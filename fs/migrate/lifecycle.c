@@ -166,6 +166,7 @@ int migration_accept(struct service *s, struct vol *v, struct site *to, uid_t ui
         migration_free(m);
         return r;
     }
+    s->totals.n_accepted++;
     vol_note(&v->warning, NULL);
     migration_reckon(s);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
@@ -281,6 +282,7 @@ static void tell_end(struct migration *m)
     }
     atomic_store(&v->meter->rate_bytes_per_s, 0);
     m->service->history_new = true;
+    totals_add_ended(&m->service->totals, v->record.last_result, &v->record.last_stat);
     if (!m->copy_left)
         vol_note(&v->warning, NULL);
     migration_touch(m, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_PROGRESS) | EVENT_BIT(EVENT_SIZE));

@@ -101,6 +101,7 @@ struct migration {
     void (*timer_fn)(struct migration *m);
     int retry_phase;      /* to be entered again by the timer */
     struct job_stat base; /* the counters before this worker */
+    struct counted counted;
     struct meter_rate rate;
 };
 

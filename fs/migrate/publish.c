@@ -137,6 +137,7 @@ static void fill(struct service *s, struct view *view)
         view->hosts[i] = view_host_ref(s->sites[i]->shown);
     view->max_jobs = s->max_jobs;
     view->max_queue = s->max_queue;
+    view->totals = s->totals;
     view->stopping = s->stopped;
     view->doubt = catalog_doubt(s->catalog);
     for (size_t i = 0; i < s->migrations.n; i++) {
@@ -146,6 +147,17 @@ static void fill(struct service *s, struct view *view)
         view->n_running += migration_is_at_work(m) ? 1 : 0;
     }
     view_index(view);
+}
+
+static bool any_dirty(const struct service *s)
+{
+    bool dirty = s->dirty != 0;
+
+    for (size_t i = 0; i < s->n_sites && !dirty; i++)
+        dirty = s->sites[i]->dirty != 0;
+    for (size_t i = 0; i < s->by_name.n && !dirty; i++)
+        dirty = is_shown_anew(s->by_name.items[i]);
+    return dirty;
 }
 
 /* A whole text, dated by itself. */
@@ -181,6 +193,8 @@ static int fill_texts(struct service *s, struct view *view)
     view->jobs = dated(s, report_jobs(s), old->jobs, EVENT_JOBS);
     view->hidden = dated(s, report_hidden(s), old->hidden, EVENT_HIDDEN);
     date_terms(s, view, old);
+    if (any_dirty(s) || memcmp(&view->totals, &old->totals, sizeof(view->totals)) != 0)
+        world_touch_service(s, EVENT_BIT(EVENT_METRICS));
     memcpy(view->changed, s->changed, sizeof(view->changed));
     return view->history && view->health && view->jobs && view->hidden ? 0 : -ENOMEM;
 }
@@ -214,22 +228,11 @@ static void tell(struct service *s)
         on_change(s->on_change_arg, ABOUT_SERVICE, 0, service_events);
 }
 
-static bool any_dirty(const struct service *s)
-{
-    bool dirty = s->dirty != 0 || s->look_again;
-
-    for (size_t i = 0; i < s->n_sites && !dirty; i++)
-        dirty = s->sites[i]->dirty != 0;
-    for (size_t i = 0; i < s->by_name.n && !dirty; i++)
-        dirty = is_shown_anew(s->by_name.items[i]);
-    return dirty;
-}
-
 void world_publish(struct service *s)
 {
     struct view *view = NULL;
 
-    if (!any_dirty(s))
+    if (!any_dirty(s) && !s->look_again)
         return;
     count(s);
     if (refresh(s) == 0)

@@ -103,6 +103,7 @@ static void sample(struct migration *m)
 {
     const struct progress *progress = m->worker ? worker_progress(m->worker) : NULL;
 
+    totals_add_moved(&m->service->totals, &m->counted, progress);
     if ((progress || m->rate.n > 0) && /* once one has run, its rate sinks when it runs no more */
         progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes, progress,
                         m->vol->meter, io_now_ns()))

@@ -54,6 +54,7 @@ static void resume(struct migration *m, enum phase_id phase)
 {
     m->phase = phase;
     m->job.stat.resumes++;
+    m->service->totals.n_resumes++;
     log_say(LOG_NOTICE,
             "volume %s: job %" PRIu64 ": resumed at %s, %" PRIu64 " of %" PRIu64 " bytes",
             m->vol->record.name, m->job.number, phases[phase].name, m->job.stat.checkpoint_bytes,

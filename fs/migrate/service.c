@@ -66,6 +66,7 @@ static struct request *take_inbox(struct service *s, bool close)
 
 void request_done(struct request *request, struct service *s, int result)
 {
+    s->totals.n_refused += result < 0 ? 1 : 0;
     request->result = result;
     request->next = NULL;
     *s->answered_end = request;
@@ -253,6 +254,7 @@ int service_open(const struct service_config *config, struct service **ret, stru
     s->config = config;
     s->max_jobs = config->max_jobs;
     s->max_queue = config->max_queue;
+    s->totals.began_at_s = world_now_s();
     s->ready_fd = s->ended_fd = -1;
     s->answered_end = &s->answered;
     s->inbox.end = &s->inbox.first;

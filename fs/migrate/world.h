@@ -83,6 +83,7 @@ struct service {
     struct table by_name, by_number; /* struct vol */
     struct table migrations;         /* struct migration, by job number */
     uint64_t max_jobs, max_queue;
+    struct totals totals;
     struct table gone; /* records of volumes that are gone, to be dropped */
     bool discovered;   /* there is something for world_save_discoveries */
     bool history_new;  /* the history text must be made anew */

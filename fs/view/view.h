@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "fs/catalog/volume.h"
+#include "fs/view/totals.h"
 
 /* What may change together. A file's row names one: it wakes its poll and dates its mtime. */
 enum event {
@@ -36,6 +37,7 @@ enum event {
     EVENT_HEALTH,   /* of the service */
     EVENT_HISTORY,  /* of the service */
     EVENT_HIDDEN,   /* of the service */
+    EVENT_METRICS,  /* of the service: anything that is shown of anything */
     EVENT_MEMBERS,  /* of a directory: what is in it */
     EVENT_N
 };
@@ -109,7 +111,8 @@ struct view {
     struct view_volume **by_number; /* ascending */
     struct view_host **hosts;       /* in the order of the configuration */
     uint64_t max_jobs, max_queue, n_queued, n_running;
-    bool stopping, doubt;                   /* the daemon ends; the catalogue cannot be trusted */
+    bool stopping, doubt; /* the daemon ends; the catalogue cannot be trusted */
+    struct totals totals;
     char *health, *jobs, *history, *hidden; /* whole texts, each ending in a newline unless "" */
     struct timespec changed[EVENT_N];
 };

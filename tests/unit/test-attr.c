@@ -124,7 +124,7 @@ TEST(every_file_shows_its_value_at_rest)
     check_all(view, at_rest, ARRAY_N(at_rest));
     for (int id = 0; id < ATTR_DIR_N; id++)
         n += attr_dirs[id]->n_attrs;
-    CHECK_EQ(n, ARRAY_N(at_rest) + 1); /* and help */
+    CHECK_EQ(n, ARRAY_N(at_rest) + 2); /* and help and metrics */
     view_put(view);
 }
 
