@@ -30,6 +30,15 @@ eq "$(find "$INSTALLED" ! -type d -printf '%m /%P\n' | sed "s:$PREFIX/::; s: /et
 644 share/doc/ferryfs/LICENSE
 644 share/doc/ferryfs/README.md
 644 share/doc/ferryfs/ferryfs.conf
+644 share/ferryfs/monitoring/README.md
+755 share/ferryfs/monitoring/check_ferryfs
+644 share/ferryfs/monitoring/collectd.conf
+755 share/ferryfs/monitoring/collectd_ferryfs
+644 share/ferryfs/monitoring/grafana-dashboard.json
+644 share/ferryfs/monitoring/monitrc
+644 share/ferryfs/monitoring/prometheus-rules.yml
+644 share/ferryfs/monitoring/telegraf.conf
+644 share/ferryfs/monitoring/zabbix_agentd.conf
 644 share/man/man1/ferrycopy.1
 644 share/man/man5/ferryfs.5
 644 share/man/man8/ferryfs.8"
