@@ -26,9 +26,11 @@ eq "$(find "$INSTALLED" ! -type d -printf '%m /%P\n' | sed "s:$PREFIX/::; s: /et
 644 lib/tmpfiles.d/ferryfs.conf
 755 libexec/ferryfs/copy-worker
 755 sbin/ferryfs
+644 share/ansible/plugins/modules/ferryfs_volume.py
 644 share/bash-completion/completions/ferrycopy
 644 share/doc/ferryfs/LICENSE
 644 share/doc/ferryfs/README.md
+644 share/doc/ferryfs/ansible/move.yml
 644 share/doc/ferryfs/ferryfs.conf
 644 share/ferryfs/monitoring/README.md
 755 share/ferryfs/monitoring/check_ferryfs
