@@ -28,6 +28,7 @@ eq "$(find "$INSTALLED" ! -type d -printf '%m /%P\n' | sed "s:$PREFIX/::; s: /et
 755 sbin/ferryfs
 644 share/ansible/plugins/modules/ferryfs_volume.py
 644 share/bash-completion/completions/ferrycopy
+644 share/bash-completion/completions/ferryfs
 644 share/doc/ferryfs/LICENSE
 644 share/doc/ferryfs/README.md
 644 share/doc/ferryfs/ansible/move.yml
