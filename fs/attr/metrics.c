@@ -74,7 +74,7 @@ static void add_recovering(const struct family *family, const struct view *view,
     size_t n = 0;
 
     for (size_t i = 0; i < view->n_volumes; i++)
-        n += view->by_name[i]->recovering ? 1 : 0;
+        n += view_volume_nth(view, i)->recovering ? 1 : 0;
     text_add(out, "%s %zu\n", family->name, n);
 }
 
@@ -83,7 +83,7 @@ static void add_by_status(const struct family *family, const struct view *view, 
     uint64_t n[VOLUME_STATUS_N] = {0};
 
     for (size_t i = 0; i < view->n_volumes; i++)
-        n[view->by_name[i]->status]++;
+        n[view_volume_nth(view, i)->status]++;
     for (int status = 0; status < VOLUME_STATUS_N; status++)
         add_sample(family, "status", volume_status_names[status], n[status], out);
 }
@@ -119,7 +119,7 @@ static void add_hosts(const struct family *family, const struct view *view, stru
 static const struct view_volume *next_told(const struct view *view, size_t *at)
 {
     while (*at < view->n_volumes) {
-        const struct view_volume *volume = view->by_name[(*at)++];
+        const struct view_volume *volume = view_volume_nth(view, (*at)++);
 
         if (view->n_volumes <= VOLUMES_MAX || volume->has_job)
             return volume;
@@ -160,7 +160,7 @@ static void add_volume_infos(const struct family *family, const struct view *vie
 static void add_job_infos(const struct family *family, const struct view *view, struct text *out)
 {
     for (size_t i = 0; i < view->n_volumes; i++) {
-        const struct view_volume *volume = view->by_name[i];
+        const struct view_volume *volume = view_volume_nth(view, i);
 
         if (!volume->has_job)
             continue;
@@ -183,7 +183,7 @@ static uint64_t known_at(const struct family *family, const struct view_volume *
 static void add_jobs(const struct family *family, const struct view *view, struct text *out)
 {
     for (size_t i = 0; i < view->n_volumes; i++) {
-        const struct view_volume *volume = view->by_name[i];
+        const struct view_volume *volume = view_volume_nth(view, i);
         uint64_t number = known_at(family, volume);
 
         if (number != UINT64_MAX)
@@ -194,7 +194,7 @@ static void add_jobs(const struct family *family, const struct view *view, struc
 static void add_job_ratios(const struct family *family, const struct view *view, struct text *out)
 {
     for (size_t i = 0; i < view->n_volumes; i++) {
-        const struct view_volume *volume = view->by_name[i];
+        const struct view_volume *volume = view_volume_nth(view, i);
         uint64_t percent = known_at(family, volume);
 
         if (percent == UINT64_MAX)

@@ -15,7 +15,7 @@
 void migration_note_left(struct vol *v, const char *host, const struct pool_reply *reply)
 {
     if (reply->error == ESTALE)
-        vol_note(&v->warning, "a copy of it is left hidden on %s: %s", host, reply->text);
+        vol_note(v, &v->warning, "a copy of it is left hidden on %s: %s", host, reply->text);
 }
 
 static int add_left(const struct copy *copy, void *arg)
@@ -54,8 +54,8 @@ bool world_is_left_copy(struct service *s, const char *host, const struct io_ide
     for (size_t i = 0; i < s->left.n; i++) {
         const struct copy *copy = s->left.items[i];
 
-        if (copy->state != COPY_INTENT && strcmp(copy->host, host) == 0 &&
-            io_same(&copy->identity, identity))
+        if (io_same(&copy->identity, identity) && copy->state != COPY_INTENT &&
+            strcmp(copy->host, host) == 0)
             return true;
     }
     return false;
@@ -95,7 +95,7 @@ static void on_collected(void *arg, const struct pool_reply *reply, int fd)
         return;
     }
     if (v)
-        vol_note(&v->warning, NULL);
+        vol_note(v, &v->warning, NULL);
     collect_from(s, c->site, c->next > 0 ? c->next - 1 : 0); /* one less is left */
 }
 

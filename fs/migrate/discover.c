@@ -269,8 +269,7 @@ static void unlist(struct service *s, struct vol *v, struct host *host)
     if (v->migration || v->admission || v->unlisted)
         return;
     v->unlisted = true;
-    if (v->shown)
-        view_volume_put(take_ptr(v->shown));
+    world_hide(v);
     world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
 }
 

@@ -167,7 +167,7 @@ int migration_accept(struct service *s, struct vol *v, struct site *to, uid_t ui
         return r;
     }
     s->totals.n_accepted++;
-    vol_note(&v->warning, NULL);
+    vol_note(v, &v->warning, NULL);
     migration_reckon(s);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     if (m->running) {
@@ -284,7 +284,7 @@ static void tell_end(struct migration *m)
     m->service->history_new = true;
     totals_add_ended(&m->service->totals, v->record.last_result, &v->record.last_stat);
     if (!m->copy_left)
-        vol_note(&v->warning, NULL);
+        vol_note(v, &v->warning, NULL);
     migration_touch(m, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_PROGRESS) | EVENT_BIT(EVENT_SIZE));
 }
 

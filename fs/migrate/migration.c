@@ -174,8 +174,9 @@ void migration_fail(struct migration *m, int error, uint64_t offset, const char 
     log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s: %s: %s", m->vol->record.name, m->job.number,
             phases[m->phase].name, err_name(error), escaped);
     if (phases[m->phase].final || phases[m->phase].backwards) {
-        vol_note(&m->vol->warning, "job %" PRIu64 " cannot be finished, it is tried again: %s",
-                 m->job.number, escaped);
+        vol_note(m->vol, &m->vol->warning,
+                 "job %" PRIu64 " cannot be finished, it is tried again: %s", m->job.number,
+                 escaped);
         migration_touch(m, EVENT_BIT(EVENT_STATE));
         migration_later(m, RETRY_NS, go_again);
         return;

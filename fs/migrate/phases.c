@@ -231,7 +231,7 @@ static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
     } else if (reply->error) {
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
     } else {
-        vol_note(&m->vol->warning, NULL);
+        vol_note(m->vol, &m->vol->warning, NULL);
         remove_old(m);
     }
 }

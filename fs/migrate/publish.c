@@ -20,10 +20,41 @@ static void stamp(struct timespec changed[EVENT_N], uint32_t events)
             changed[event] = now;
 }
 
+/* A new volume is shown once it is recorded. */
+static bool may_be_shown(const struct vol *v)
+{
+    return !v->unlisted && (!v->unsaved || v->shown);
+}
+
+void world_announce(struct vol *v)
+{
+    if (v->is_news || !v->dirty || !may_be_shown(v))
+        return;
+    TAILQ_INSERT_TAIL(&v->service->news, v, news);
+    v->is_news = true;
+}
+
+static void take_from_news(struct vol *v)
+{
+    if (v->is_news)
+        TAILQ_REMOVE(&v->service->news, v, news);
+    v->is_news = false;
+}
+
+void world_hide(struct vol *v)
+{
+    take_from_news(v);
+    if (!v->shown)
+        return;
+    view_volume_put(take_ptr(v->shown));
+    v->service->members_new = true;
+}
+
 void world_touch(struct vol *v, uint32_t events)
 {
     v->dirty |= events;
     stamp(v->changed, events);
+    world_announce(v);
 }
 
 /* Whether a host's state has changed is seen when it is shown; a setting was written. */
@@ -45,19 +76,6 @@ void world_look_again(struct service *s)
     s->left_is_known = false;
 }
 
-static void count(struct service *s)
-{
-    for (size_t i = 0; i < s->n_sites; i++)
-        s->sites[i]->host->n_volumes = 0;
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        struct vol *v = s->by_name.items[i];
-        struct site *site = world_site(s, v->record.host);
-
-        if (site)
-            site->host->n_volumes++;
-    }
-}
-
 static int refresh_volume(struct service *s, struct vol *v)
 {
     struct view_volume *shown = world_show_volume(s, v);
@@ -69,10 +87,19 @@ static int refresh_volume(struct service *s, struct vol *v)
     v->dirty |= events;
     stamp(v->changed, events);
     memcpy(shown->changed, v->changed, sizeof(shown->changed));
-    if (v->shown)
-        view_volume_put(v->shown);
+    s->members_new |= !v->shown;
+    view_volume_put(v->shown);
     v->shown = shown;
     return 0;
+}
+
+/* Where it is may be elsewhere now. */
+static void count(struct service *s, struct vol *v)
+{
+    struct site *site = world_site(s, v->record.host);
+
+    s->notes_new |= !site != !v->site;
+    world_count_at(v, site);
 }
 
 static int refresh_site(struct site *site)
@@ -93,46 +120,79 @@ static int refresh_site(struct site *site)
     return 0;
 }
 
-/* A new volume is shown once it is recorded. */
-static bool is_shown_anew(const struct vol *v)
-{
-    return v->dirty && !v->unlisted && (!v->unsaved || v->shown);
-}
-
 static int refresh(struct service *s)
 {
+    struct vol *v;
     int r = 0;
 
-    for (size_t i = 0; i < s->by_name.n && r == 0; i++) {
-        struct vol *v = s->by_name.items[i];
-
-        if (is_shown_anew(v))
-            r = refresh_volume(s, v);
+    TAILQ_FOREACH(v, &s->news, news)
+    {
+        count(s, v);
+        r = refresh_volume(s, v);
+        if (r < 0)
+            return r;
     }
     for (size_t i = 0; i < s->n_sites && r == 0; i++)
         r = refresh_site(s->sites[i]);
     return r;
 }
 
-static size_t n_shown(const struct service *s)
+/* Every volume gets its place anew. */
+static int place_all(struct service *s, struct view **ret)
 {
+    OWNED(view) struct view *view = NULL;
     size_t n = 0;
 
-    for (size_t i = 0; i < s->by_name.n; i++)
-        n += ((const struct vol *)s->by_name.items[i])->shown ? 1 : 0;
-    return n;
+    for (size_t i = 0; i < s->by_number.n; i++)
+        n += ((const struct vol *)s->by_number.items[i])->shown ? 1 : 0;
+    view = view_open(n, s->n_sites);
+    n = 0;
+    for (size_t i = 0; view && i < s->by_number.n; i++) {
+        struct vol *v = s->by_number.items[i];
+
+        if (!v->shown)
+            continue;
+        v->place = n++;
+        if (view_set(view, v->place, view_volume_ref(v->shown)) < 0)
+            return -ENOMEM;
+    }
+    n = 0;
+    for (size_t i = 0; view && i < s->by_name.n; i++) {
+        const struct vol *v = s->by_name.items[i];
+
+        if (v->shown)
+            view_set_order(view, n++, v->place);
+    }
+    *ret = take_ptr(view);
+    return *ret ? 0 : -ENOMEM;
+}
+
+/* The same volumes as before: what is new of them takes its old place. */
+static int replace_news(struct service *s, const struct view *before, struct view **ret)
+{
+    OWNED(view) struct view *view = view_open_like(before, s->n_sites);
+    const struct vol *v;
+
+    if (!view)
+        return -ENOMEM;
+    TAILQ_FOREACH(v, &s->news, news)
+    {
+        if (view_set(view, v->place, view_volume_ref(v->shown)) < 0)
+            return -ENOMEM;
+    }
+    *ret = take_ptr(view);
+    return 0;
+}
+
+static int make_view(struct service *s, struct view **ret)
+{
+    OWNED(view) struct view *before = view_get(s->views);
+
+    return s->members_new || !before ? place_all(s, ret) : replace_news(s, before, ret);
 }
 
 static void fill(struct service *s, struct view *view)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        struct vol *v = s->by_name.items[i];
-
-        if (v->shown)
-            view->by_name[n++] = view_volume_ref(v->shown);
-    }
     for (size_t i = 0; i < s->n_sites; i++)
         view->hosts[i] = view_host_ref(s->sites[i]->shown);
     view->max_jobs = s->max_jobs;
@@ -146,17 +206,14 @@ static void fill(struct service *s, struct view *view)
         view->n_queued += phases[m->phase].waits ? 1 : 0;
         view->n_running += migration_is_at_work(m) ? 1 : 0;
     }
-    view_index(view);
 }
 
 static bool any_dirty(const struct service *s)
 {
-    bool dirty = s->dirty != 0;
+    bool dirty = s->dirty != 0 || !TAILQ_EMPTY(&s->news);
 
     for (size_t i = 0; i < s->n_sites && !dirty; i++)
         dirty = s->sites[i]->dirty != 0;
-    for (size_t i = 0; i < s->by_name.n && !dirty; i++)
-        dirty = is_shown_anew(s->by_name.items[i]);
     return dirty;
 }
 
@@ -204,15 +261,15 @@ static void tell(struct service *s)
 {
     service_change_fn *on_change = atomic_load(&s->on_change);
     uint32_t service_events = s->dirty;
+    struct vol *v;
 
     s->dirty = 0;
     s->look_again = false;
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        struct vol *v = s->by_name.items[i];
-        uint32_t events = v->shown ? v->dirty : 0;
+    s->members_new = false;
+    while ((v = TAILQ_FIRST(&s->news))) {
+        uint32_t events = v->dirty;
 
-        if (!events)
-            continue;
+        take_from_news(v);
         v->dirty = 0;
         if (on_change)
             on_change(s->on_change_arg, ABOUT_VOLUME, v->record.number, events);
@@ -231,15 +288,20 @@ static void tell(struct service *s)
 void world_publish(struct service *s)
 {
     struct view *view = NULL;
+    int r;
 
     if (!any_dirty(s) && !s->look_again)
         return;
-    count(s);
-    if (refresh(s) == 0)
-        view = view_open(n_shown(s), s->n_sites);
-    if (view)
+    r = refresh(s);
+    if (s->members_new)
+        world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
+    if (r == 0)
+        r = make_view(s, &view);
+    if (r == 0) {
         fill(s, view);
-    if (!view || fill_texts(s, view) < 0) {
+        r = fill_texts(s, view);
+    }
+    if (r < 0) {
         log_say(LOG_ERR, "no memory to show what changed");
         view_put(view);
         loop_set_timer(s->retry, NS_PER_S);

@@ -65,7 +65,7 @@ static void resume(struct migration *m, enum phase_id phase)
 static void halt(struct migration *m)
 {
     m->recovering = true;
-    vol_note(&m->vol->conflict,
+    vol_note(m->vol, &m->vol->conflict,
              "job %" PRIu64 " (%s): ESTALE: the volume is not where its records say (%s); nothing "
              "was touched; put it back and write 1 to .control/rescan",
              m->job.number, phases[m->phase].name,
@@ -77,7 +77,7 @@ static void halt(struct migration *m)
 static void act(struct migration *m, enum recovery what)
 {
     m->recovering = what == RECOVER_HALT;
-    vol_note(&m->vol->conflict, NULL);
+    vol_note(m->vol, &m->vol->conflict, NULL);
     m->running = what != RECOVER_QUEUE && what != RECOVER_HALT;
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     switch (what) {
@@ -148,7 +148,7 @@ void migration_recover(struct migration *m)
     loop_stop_timer(m->timer);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     if (!m->from || !m->to)
-        vol_note(&m->vol->conflict,
+        vol_note(m->vol, &m->vol->conflict,
                  "job %" PRIu64 " needs host %s, which is not configured any more", m->job.number,
                  m->from ? m->job.destination : m->job.source);
     if (!m->from || !m->to || !m->from->host->up || !m->to->host->up || m->ask ||

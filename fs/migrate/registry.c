@@ -105,6 +105,18 @@ struct site *world_site_by_number(struct service *s, uint64_t number)
     return number >= 1 && number <= s->n_sites ? s->sites[number - 1] : NULL;
 }
 
+/* A host that was closed counts no more. */
+void world_count_at(struct vol *v, struct site *site)
+{
+    if (v->site == site)
+        return;
+    if (v->site && v->site->host)
+        v->site->host->n_volumes--;
+    if (site)
+        site->host->n_volumes++;
+    v->site = site;
+}
+
 int world_add_volume(struct service *s, struct vol *v)
 {
     size_t name_at, number_at;
@@ -121,8 +133,11 @@ int world_add_volume(struct service *s, struct vol *v)
         table_remove(&s->by_name, name_at);
         return r;
     }
+    v->service = s;
+    s->notes_new |= v->conflict != NULL;
     for (int i = 0; i < VOLUME_OPTION_N; i++)
         v->options[i] = volume_options[i].preset;
+    world_count_at(v, world_site(s, v->record.host));
     world_touch(v, UINT32_MAX);
     world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
     return 0;
@@ -137,8 +152,9 @@ void world_drop_volume(struct service *s, struct vol *v)
     if (table_find(&s->by_number, &v->record.number, by_number, &at) && s->by_number.items[at] == v)
         table_remove(&s->by_number, at);
     world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
-    if (v->shown)
-        view_volume_put(v->shown);
+    s->notes_new |= !v->site || v->conflict || v->warning;
+    world_count_at(v, NULL);
+    world_hide(v);
     if (v->meter)
         meter_close(v->meter);
     free(v->conflict);
@@ -158,7 +174,7 @@ static int load_volume(const struct volume *record, void *arg)
     v->record = *record;
     r = catalog_get_copy(s->catalog, record->primary, &v->primary);
     if (r == -ENOENT)
-        vol_note(&v->conflict, "the catalogue has no record of its primary copy");
+        vol_note(v, &v->conflict, "the catalogue has no record of its primary copy");
     else if (r < 0)
         return r;
     v->size_bytes = v->allocated_bytes = v->primary.size_bytes;
@@ -168,10 +184,12 @@ static int load_volume(const struct volume *record, void *arg)
     return r;
 }
 
-void vol_note(char **note, const char *fmt, ...)
+void vol_note(struct vol *v, char **note, const char *fmt, ...)
 {
     va_list args;
 
+    if (v->service && (*note || fmt))
+        v->service->notes_new = true;
     free(take_ptr(*note));
     if (!fmt)
         return;

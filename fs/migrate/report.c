@@ -29,7 +29,7 @@ static size_t n_recovering(const struct service *s)
 
 static void add_reason(struct text *t, const char *about, const char *name, const char *reason)
 {
-    text_add(t, "%s%s ", t->n ? "; " : "degraded ", about);
+    text_add(t, "%s%s ", t->n ? "; " : "", about);
     text_add_escaped(t, name);
     text_add(t, ": ");
     text_add_escaped(t, reason);
@@ -62,7 +62,7 @@ static void add_homeless(struct text *t, struct service *s)
     for (size_t i = 0; i < s->by_name.n; i++) {
         const struct vol *v = s->by_name.items[i];
 
-        if (world_site(s, v->record.host) || n++ >= TOLD_MAX)
+        if (v->site || n++ >= TOLD_MAX)
             continue;
         snprintf(reason, sizeof(reason), "its host %s is not configured", v->record.host);
         add_reason(t, "volume", v->record.name, reason);
@@ -73,11 +73,36 @@ static void add_homeless(struct text *t, struct service *s)
     add_reason(t, "volumes", "and", rest);
 }
 
-char *report_health(struct service *s)
+/* Of all volumes, which is why it is kept until one of the notes changes. */
+static const char *notes(struct service *s)
 {
     struct text t = {0};
+
+    if (!s->notes_new && s->notes)
+        return s->notes;
+    for (size_t i = 0; i < s->by_name.n; i++) {
+        const struct vol *v = s->by_name.items[i];
+
+        if (v->conflict)
+            add_reason(&t, "volume", v->record.name, v->conflict);
+        if (v->warning)
+            add_reason(&t, "volume", v->record.name, v->warning);
+    }
+    add_homeless(&t, s);
+    free(s->notes);
+    s->notes = finish(&t);
+    s->notes_new = !s->notes;
+    return s->notes;
+}
+
+char *report_health(struct service *s)
+{
+    const char *of_volumes = notes(s);
+    struct text t = {0}, all = {0};
     size_t n = n_recovering(s);
 
+    if (!of_volumes)
+        return NULL;
     if (catalog_doubt(s->catalog))
         add_reason(&t, "catalogue", s->config->state_dir,
                    "in doubt: nothing is changed until a restart");
@@ -89,19 +114,17 @@ char *report_health(struct service *s)
                        host->last_error[0] ? host->last_error : "down");
         add_taken(&t, s->sites[i]);
     }
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        const struct vol *v = s->by_name.items[i];
-
-        if (v->conflict)
-            add_reason(&t, "volume", v->record.name, v->conflict);
-        if (v->warning)
-            add_reason(&t, "volume", v->record.name, v->warning);
-    }
-    add_homeless(&t, s);
-    if (t.n == 0 && n > 0)
-        text_add(&t, "recovering %zu", n);
-    text_add(&t, "%s\n", t.n ? "" : "ok");
-    return finish(&t);
+    if (of_volumes[0])
+        text_add(&t, "%s%s", t.n ? "; " : "", of_volumes);
+    if (t.n > 0)
+        text_add(&all, "degraded %s\n", t.bytes);
+    else if (n > 0)
+        text_add(&all, "recovering %zu\n", n);
+    else
+        text_add(&all, "ok\n");
+    all.failed |= t.failed;
+    text_deinit(&t);
+    return finish(&all);
 }
 
 static void add_number(struct text *t, uint64_t value)

@@ -57,8 +57,14 @@ void world_save_discoveries(struct service *s)
         give_up_saving(s, e.text);
         return;
     }
-    for (size_t i = 0; i < s->by_name.n; i++)
-        ((struct vol *)s->by_name.items[i])->unsaved = false;
+    for (size_t i = 0; i < s->by_name.n; i++) {
+        struct vol *v = s->by_name.items[i];
+
+        if (!v->unsaved)
+            continue;
+        v->unsaved = false;
+        world_announce(v);
+    }
     while (s->gone.n)
         free(s->gone.items[--s->gone.n]);
 }

@@ -257,6 +257,8 @@ int service_open(const struct service_config *config, struct service **ret, stru
     s->totals.began_at_s = world_now_s();
     s->ready_fd = s->ended_fd = -1;
     s->answered_end = &s->answered;
+    TAILQ_INIT(&s->news);
+    s->notes_new = true;
     s->inbox.end = &s->inbox.first;
     pthread_mutex_init(&s->inbox.lock, NULL);
     r = prepare(s);
@@ -330,6 +332,7 @@ void service_close(struct service *s)
     free(s->by_number.items);
     free(s->migrations.items);
     free(s->history);
+    free(s->notes);
     catalog_close(s->catalog);
     view_store_close(s->views);
     loop_remove(s->tick);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "copy/base/loop.h"
 #include "copy/wire.h"
@@ -21,6 +22,8 @@ struct migration;
 
 /* A volume as the owner knows it: its records as they are committed, and what was seen of it. */
 struct vol {
+    struct service *service;
+    struct site *site; /* that counts it as its own; NULL: its host is not configured */
     struct volume record;
     struct copy primary;
     uint64_t size_bytes, allocated_bytes;
@@ -39,7 +42,10 @@ struct vol {
     struct admission *admission; /* a request that is being checked */
     struct meter *meter;
     struct view_volume *shown; /* in the current view; NULL: not yet */
+    size_t place;              /* in the order of the numbers, of those that are shown */
     uint32_t dirty;            /* EVENT_BITs since */
+    bool is_news;              /* stands in the service's list of news */
+    TAILQ_ENTRY(vol) news;
     struct timespec changed[EVENT_N];
 };
 
@@ -81,7 +87,11 @@ struct service {
     struct site **sites;
     size_t n_sites;
     struct table by_name, by_number; /* struct vol */
-    struct table migrations;         /* struct migration, by job number */
+    TAILQ_HEAD(, vol) news;          /* those that are to be shown anew */
+    bool members_new;                /* others are shown than in the current view */
+    bool notes_new;                  /* the notes of volumes must be put together anew */
+    char *notes;
+    struct table migrations; /* struct migration, by job number */
     uint64_t max_jobs, max_queue;
     struct totals totals;
     struct table gone; /* records of volumes that are gone, to be dropped */
@@ -117,6 +127,7 @@ struct vol *world_volume_by_uuid(struct service *s, const uuid_t uuid);
 struct site *world_site(struct service *s, const char *host);
 struct site *world_site_by_number(struct service *s, uint64_t number);
 int world_add_volume(struct service *s, struct vol *v);
+void world_count_at(struct vol *v, struct site *site);    /* among the volumes of this one now */
 void world_drop_volume(struct service *s, struct vol *v); /* out of the tables, and freed */
 bool table_find(const struct table *t, const void *key,
                 int (*cmp)(const void *key, const void *item), size_t *ret_at);
@@ -139,8 +150,11 @@ void world_forget_gone(struct service *s);
 /* hosts.c: which pools we take. */
 extern const struct host_events world_host_events;
 
-/* publish.c: the view. */
+/* publish.c: the view. A publication costs what is new, and a little for each VIEW_PIECE volumes;
+ * more only where volumes come or go. */
 void world_touch(struct vol *v, uint32_t events);
+void world_announce(struct vol *v); /* it may be shown now, if it has changed */
+void world_hide(struct vol *v);     /* it is shown no more */
 void world_touch_site(struct site *site, uint32_t events);
 void world_touch_service(struct service *s, uint32_t events);
 void world_look_again(
@@ -170,7 +184,8 @@ struct admission;
 void admission_cancel(struct vol *v);
 
 /* Set one of a volume's notes; a NULL fmt clears it. Without memory the old one is lost too. */
-void vol_note(char **note, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void vol_note(struct vol *v, char **note, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* What the last request was told. */
 void vol_say(struct vol *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same for a refusal, which is logged too. Returns the negative errno of e. */

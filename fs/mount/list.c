@@ -105,28 +105,13 @@ static bool add_dirs(struct list *list)
     return true;
 }
 
-/* The place of the first volume with a number above `number`. */
-static size_t first_above(const struct view *view, uint64_t number)
-{
-    size_t low = 0, high = view->n_volumes;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (view->by_number[middle]->number > number)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
 static bool add_volumes(struct list *list, const struct attr_dir *dir)
 {
     const struct view *view = list->view;
+    uint64_t next = list->cursor / CURSOR_NUMBER + 1;
 
-    for (size_t i = first_above(view, list->cursor / CURSOR_NUMBER); i < view->n_volumes; i++) {
-        const struct view_volume *volume = view->by_number[i];
+    for (size_t i = view_place_from(view, next); i < view->n_volumes; i++) {
+        const struct view_volume *volume = view_volume_at(view, i);
         const struct node node = {dir, NULL, volume->number};
 
         if (!add(list, volume->name, &node, volume->number * CURSOR_NUMBER))

@@ -134,13 +134,21 @@ int node_stat(const struct mount *mount, const struct attr_of *of, const struct 
     return r;
 }
 
+/* Of the volume or host of that name; 0: there is none. */
+static uint64_t number_of(const struct view *view, enum about about, const char *name)
+{
+    const struct view_volume *volume =
+        about == ABOUT_VOLUME ? view_volume_by_name(view, name) : NULL;
+    const struct view_host *host = about == ABOUT_HOST ? view_host_by_name(view, name) : NULL;
+
+    return volume ? volume->number : host ? host->number : 0;
+}
+
 /* A file, a fixed directory, or a volume's or host's. 0 or -ENOENT. */
 static int find_child(const struct view *view, const struct node *parent, const char *name,
                       struct node *ret)
 {
     const struct attr_dir *dir = parent->dir;
-    struct view_volume *volume = view_volume_by_name(view, name);
-    struct view_host *host = view_host_by_name(view, name);
 
     for (size_t i = 0; i < dir->n_attrs; i++)
         if (strcmp(dir->attrs[i].name, name) == 0) {
@@ -153,10 +161,8 @@ static int find_child(const struct view *view, const struct node *parent, const 
 
         if (child->parent != dir->id || (child->name && strcmp(child->name, name) != 0))
             continue;
-        if (!child->name && child->about == ABOUT_VOLUME)
-            number = volume ? volume->number : 0;
-        if (!child->name && child->about == ABOUT_HOST)
-            number = host ? host->number : 0;
+        if (!child->name)
+            number = number_of(view, child->about, name);
         if (!child->name && number == 0)
             continue;
         *ret = (struct node){child, NULL, number};
@@ -275,12 +281,12 @@ static void forget_gone(struct mount *mount, const struct view *before, const st
     size_t j = 0;
 
     for (size_t i = 0; i < before->n_volumes; i++) {
-        uint64_t number = before->by_number[i]->number;
+        uint64_t number = view_volume_at(before, i)->number;
         const struct node gone = {attr_dirs[ATTR_DIR_VOLUME], NULL, number};
 
-        while (j < now->n_volumes && now->by_number[j]->number < number)
+        while (j < now->n_volumes && view_volume_at(now, j)->number < number)
             j++;
-        if (j == now->n_volumes || now->by_number[j]->number != number)
+        if (j == now->n_volumes || view_volume_at(now, j)->number != number)
             forget_attr(mount, &gone);
     }
 }

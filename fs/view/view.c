@@ -4,6 +4,8 @@
  */
 #include "fs/view/view.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +95,34 @@ void view_host_put(struct view_host *host)
     free(host);
 }
 
-struct view *view_open(size_t n_volumes, size_t n_hosts)
+static size_t n_pieces(const struct view *view)
+{
+    return (view->n_volumes + VIEW_PIECE - 1) / VIEW_PIECE;
+}
+
+static void piece_put(struct view_piece *piece)
+{
+    if (!piece || !unref(&piece->refs))
+        return;
+    for (size_t i = 0; i < VIEW_PIECE; i++)
+        view_volume_put(piece->volumes[i]);
+    free(piece);
+}
+
+/* A piece that nobody else has, with the volumes of another. */
+static struct view_piece *piece_like(const struct view_piece *before)
+{
+    struct view_piece *piece = calloc(1, sizeof(*piece));
+
+    if (!piece)
+        return NULL;
+    atomic_init(&piece->refs, 1);
+    for (size_t i = 0; before && i < VIEW_PIECE && before->volumes[i]; i++)
+        piece->volumes[i] = view_volume_ref(before->volumes[i]);
+    return piece;
+}
+
+static struct view *make(size_t n_volumes, size_t n_hosts)
 {
     struct view *view = calloc(1, sizeof(*view));
 
@@ -102,28 +131,81 @@ struct view *view_open(size_t n_volumes, size_t n_hosts)
     atomic_init(&view->refs, 1);
     view->n_volumes = n_volumes;
     view->n_hosts = n_hosts;
-    view->by_name = calloc(n_volumes + 1, sizeof(struct view_volume *));
-    view->by_number = calloc(n_volumes + 1, sizeof(struct view_volume *));
+    view->pieces = calloc(n_pieces(view) + 1, sizeof(struct view_piece *));
     view->hosts = calloc(n_hosts + 1, sizeof(struct view_host *));
-    if (!view->by_name || !view->by_number || !view->hosts) {
-        view_put(view);
+    if (view->pieces && view->hosts)
+        return view;
+    view_put(view);
+    return NULL;
+}
+
+struct view *view_open(size_t n_volumes, size_t n_hosts)
+{
+    struct view *view = make(n_volumes, n_hosts);
+    size_t n_order_bytes = n_volumes * sizeof(view->order->places[0]);
+
+    if (!view)
         return NULL;
+    view->order = calloc(1, sizeof(*view->order) + n_order_bytes);
+    if (view->order) {
+        atomic_init(&view->order->refs, 1);
+        return view;
+    }
+    view_put(view);
+    return NULL;
+}
+
+struct view *view_open_like(const struct view *before, size_t n_hosts)
+{
+    struct view *view = make(before->n_volumes, n_hosts);
+
+    if (!view)
+        return NULL;
+    view->order = before->order;
+    ref(&view->order->refs);
+    for (size_t i = 0; i < n_pieces(view); i++) {
+        view->pieces[i] = before->pieces[i];
+        ref(&view->pieces[i]->refs);
     }
     return view;
+}
+
+int view_set(struct view *view, size_t place, struct view_volume *volume)
+{
+    struct view_piece **piece = &view->pieces[place / VIEW_PIECE], *own = *piece;
+
+    assert(place < view->n_volumes);
+    if (!own || atomic_load(&own->refs) > 1) { /* others see it: they keep what they see */
+        own = piece_like(*piece);
+        if (!own) {
+            view_volume_put(volume);
+            return -ENOMEM;
+        }
+        piece_put(*piece);
+        *piece = own;
+    }
+    view_volume_put(own->volumes[place % VIEW_PIECE]);
+    own->volumes[place % VIEW_PIECE] = volume;
+    return 0;
+}
+
+void view_set_order(struct view *view, size_t nth, size_t place)
+{
+    assert(nth < view->n_volumes && place < view->n_volumes);
+    view->order->places[nth] = (uint32_t)place;
 }
 
 void view_put(struct view *view)
 {
     if (!view || !unref(&view->refs))
         return;
-    if (view->by_name)
-        for (size_t i = 0; i < view->n_volumes; i++)
-            view_volume_put(view->by_name[i]);
-    if (view->hosts)
-        for (size_t i = 0; i < view->n_hosts; i++)
-            view_host_put(view->hosts[i]);
-    free(view->by_name);
-    free(view->by_number); /* the same volumes, not counted twice */
+    for (size_t i = 0; view->pieces && i < n_pieces(view); i++)
+        piece_put(view->pieces[i]);
+    for (size_t i = 0; view->hosts && i < view->n_hosts; i++)
+        view_host_put(view->hosts[i]);
+    if (view->order && unref(&view->order->refs))
+        free(view->order);
+    free(view->pieces);
     free(view->hosts);
     free(view->health);
     free(view->jobs);
@@ -173,55 +255,46 @@ void view_publish(struct view_store *store, struct view *view)
     view_put(old);
 }
 
-static int by_number(const void *a, const void *b)
+size_t view_place_from(const struct view *view, uint64_t number)
 {
-    const struct view_volume *x = *(struct view_volume *const *)a;
-    const struct view_volume *y = *(struct view_volume *const *)b;
+    size_t low = 0, high = view->n_volumes;
 
-    return (x->number > y->number) - (x->number < y->number);
-}
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
 
-void view_index(struct view *view)
-{
-    if (view->n_volumes == 0)
-        return;
-    memcpy(view->by_number, view->by_name, view->n_volumes * sizeof(struct view_volume *));
-    qsort(view->by_number, view->n_volumes, sizeof(struct view_volume *), by_number);
-}
-
-static int name_against(const void *key, const void *element)
-{
-    const char *name = key;
-
-    return strcmp(name, (*(struct view_volume *const *)element)->name);
-}
-
-static int number_against(const void *key, const void *element)
-{
-    const uint64_t number = *(const uint64_t *)key;
-    const uint64_t other = (*(struct view_volume *const *)element)->number;
-
-    return (number > other) - (number < other);
-}
-
-static struct view_volume *search(struct view_volume **volumes, size_t n, const void *key,
-                                  int (*against)(const void *, const void *))
-{
-    struct view_volume **found = NULL;
-
-    if (n > 0)
-        found = bsearch(key, volumes, n, sizeof(struct view_volume *), against);
-    return found ? *found : NULL;
-}
-
-struct view_volume *view_volume_by_name(const struct view *view, const char *name)
-{
-    return search(view->by_name, view->n_volumes, name, name_against);
+        if (view_volume_at(view, middle)->number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 struct view_volume *view_volume_by_number(const struct view *view, uint64_t number)
 {
-    return search(view->by_number, view->n_volumes, &number, number_against);
+    size_t place = view_place_from(view, number);
+    struct view_volume *volume = place < view->n_volumes ? view_volume_at(view, place) : NULL;
+
+    return volume && volume->number == number ? volume : NULL;
+}
+
+struct view_volume *view_volume_by_name(const struct view *view, const char *name)
+{
+    size_t low = 0, high = view->n_volumes;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct view_volume *volume = view_volume_nth(view, middle);
+        int order = strcmp(name, volume->name);
+
+        if (order == 0)
+            return volume;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
 }
 
 struct view_host *view_host_by_name(const struct view *view, const char *name)

@@ -104,12 +104,27 @@ struct view_host {
     struct timespec changed[EVENT_N];
 };
 
+/*
+ * The volumes of a view, by number, in pieces that views share: a change costs a copy of the piece
+ * it is in. Their order by name changes only with the members, and is shared until then.
+ */
+#define VIEW_PIECE 256
+struct view_piece {
+    atomic_uint refs;
+    struct view_volume *volumes[VIEW_PIECE]; /* NULL beyond the last */
+};
+
+struct view_order {
+    atomic_uint refs;
+    uint32_t places[]; /* of the volumes, sorted by strcmp of their names */
+};
+
 struct view {
     atomic_uint refs;
     size_t n_volumes, n_hosts;
-    struct view_volume **by_name;   /* sorted by strcmp */
-    struct view_volume **by_number; /* ascending */
-    struct view_host **hosts;       /* in the order of the configuration */
+    struct view_piece **pieces;
+    struct view_order *order;
+    struct view_host **hosts; /* in the order of the configuration */
     uint64_t max_jobs, max_queue, n_queued, n_running;
     bool stopping, doubt; /* the daemon ends; the catalogue cannot be trusted */
     struct totals totals;
@@ -136,15 +151,31 @@ void view_publish(struct view_store *store, struct view *view);
 /* Building: heap objects with one reference, zeroed; NULL: no memory. The view takes over the
  * reference of what is put into it, and lets go of everything with its last own. */
 struct view *view_open(size_t n_volumes, size_t n_hosts);
+/* A new view of the volumes of another, shared with it; no hosts, texts or dates yet. */
+struct view *view_open_like(const struct view *before, size_t n_hosts);
+/* Put a volume at its place, counted from 0 in the order of the numbers; one that is there is let
+ * go of. 0, or -ENOMEM: it was let go of, and nothing has changed. */
+int view_set(struct view *view, size_t place, struct view_volume *volume);
+/* In a view of its own order: which place has the name that is the nth. */
+void view_set_order(struct view *view, size_t nth, size_t place);
 struct view_volume *view_volume_open(void);
 struct view_volume *view_volume_ref(struct view_volume *volume);
 void view_volume_put(struct view_volume *volume);
 struct view_host *view_host_open(void);
 struct view_host *view_host_ref(struct view_host *host);
 void view_host_put(struct view_host *host);
-/* by_number from by_name, once by_name is filled. */
-void view_index(struct view *view);
 
+/* The volume at a place in the order of the numbers; the nth in the order of the names. */
+static inline struct view_volume *view_volume_at(const struct view *view, size_t place)
+{
+    return view->pieces[place / VIEW_PIECE]->volumes[place % VIEW_PIECE];
+}
+static inline struct view_volume *view_volume_nth(const struct view *view, size_t nth)
+{
+    return view_volume_at(view, view->order->places[nth]);
+}
+/* The first place with a number of at least that; n_volumes: none. */
+size_t view_place_from(const struct view *view, uint64_t number);
 /* Look up; NULL: not there. The result lives as long as the view does. */
 struct view_volume *view_volume_by_name(const struct view *view, const char *name);
 struct view_volume *view_volume_by_number(const struct view *view, uint64_t number);

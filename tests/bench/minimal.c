@@ -163,11 +163,13 @@ static int serve(const char *mount_point, unsigned n_threads)
     struct fuse_session *session = fuse_session_new(&args, &ops, sizeof(ops), NULL);
     int r = 1;
 
-    if (session && config && fuse_session_mount(session, mount_point) == 0) {
+    if (session && config && fuse_set_signal_handlers(session) == 0 &&
+        fuse_session_mount(session, mount_point) == 0) {
         fuse_loop_cfg_set_max_threads(config, n_threads);
         fuse_loop_cfg_set_idle_threads(config, n_threads);
         r = fuse_session_loop_mt(session, config);
         fuse_session_unmount(session);
+        fuse_remove_signal_handlers(session);
     }
     if (session)
         fuse_session_destroy(session);

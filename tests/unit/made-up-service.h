@@ -234,11 +234,10 @@ static inline void publish(struct service *service, void *arg)
     struct view *view = view_open(n, before->n_hosts);
 
     for (size_t i = 0; i < before->n_volumes; i++)
-        if (!change->removes || before->by_name[i]->number != change->number)
-            view->by_name[at++] = changed_volume(change, before->by_name[i]);
+        if (!change->removes || view_volume_at(before, i)->number != change->number)
+            made_up_set(view, at++, changed_volume(change, view_volume_at(before, i)));
     for (size_t i = 0; i < before->n_hosts; i++)
         view->hosts[i] = view_host_ref(before->hosts[i]);
-    view_index(view);
     view->health = strdup("ok\n");
     memcpy(view->changed, before->changed, sizeof(view->changed));
     view_publish(service->views, view);

@@ -42,6 +42,14 @@ static inline struct view_volume *made_up_copy(const struct view_volume *from)
     return volume;
 }
 
+/* In the order of the numbers, which is that of the names too. */
+static inline void made_up_set(struct view *view, size_t place, struct view_volume *volume)
+{
+    if (view_set(view, place, volume) < 0)
+        abort();
+    view_set_order(view, place, place);
+}
+
 static inline struct view_host *made_up_host(uint64_t number, const char *name)
 {
     struct view_host *host = view_host_open();
@@ -69,8 +77,7 @@ static inline struct view *made_up_view(size_t n_volumes)
     struct view *view = view_open(n_volumes, 2);
 
     for (size_t i = 0; i < n_volumes; i++)
-        view->by_name[i] = made_up_volume(i + 1);
-    view_index(view);
+        made_up_set(view, i, made_up_volume(i + 1));
     view->hosts[0] = made_up_host(1, "ssd");
     view->hosts[1] = made_up_host(2, "hdd");
     view->max_jobs = 2;

@@ -41,7 +41,7 @@ static const char *shown(const struct view *view, enum attr_dir_id id, const cha
     if (!attr)
         return NULL;
     if (attr_dirs[id]->about == ABOUT_VOLUME)
-        of.volume = view->by_name[0];
+        of.volume = view_volume_at(view, 0);
     if (attr_dirs[id]->about == ABOUT_HOST)
         of.host = view->hosts[0];
     attr->show(&of, &text);
@@ -130,7 +130,7 @@ TEST(every_file_shows_its_value_at_rest)
 
 static void set_busy(struct view *view)
 {
-    struct view_volume *volume = view->by_name[0];
+    struct view_volume *volume = view_volume_at(view, 0);
     struct meter *meter = meter_open();
 
     volume->status = VOLUME_MIGRATING;
@@ -201,7 +201,7 @@ TEST(every_file_shows_its_value_while_a_job_runs)
 TEST(what_a_job_does_not_know_is_null_and_a_rate_is_0)
 {
     struct view *view = made_up_view(1);
-    struct view_volume *volume = view->by_name[0];
+    struct view_volume *volume = view_volume_at(view, 0);
 
     volume->has_job = true;
     volume->job = 3;
@@ -217,7 +217,7 @@ TEST(what_a_job_does_not_know_is_null_and_a_rate_is_0)
 TEST(after_a_restart_a_success_still_stands_at_100)
 {
     struct view *view = made_up_view(1);
-    struct view_volume *volume = view->by_name[0];
+    struct view_volume *volume = view_volume_at(view, 0);
 
     volume->job = 3;
     volume->result = result_names[RESULT_SUCCESS];
@@ -289,10 +289,10 @@ TEST(wait_is_ready_when_no_job_runs)
 {
     struct view *view = made_up_view(1);
     const struct attr *wait = find(ATTR_DIR_MIGRATE, "wait");
-    const struct attr_of of = {.view = view, .volume = view->by_name[0]};
+    const struct attr_of of = {.view = view, .volume = view_volume_at(view, 0)};
 
     CHECK(wait->ready(&of));
-    view->by_name[0]->has_job = true;
+    view_volume_at(view, 0)->has_job = true;
     CHECK(!wait->ready(&of));
     view_put(view);
 }
@@ -302,7 +302,7 @@ static struct timespec changed(const struct view *view, enum attr_dir_id id, con
     struct attr_of of = {.view = view};
 
     if (attr_dirs[id]->about == ABOUT_VOLUME)
-        of.volume = view->by_name[0];
+        of.volume = view_volume_at(view, 0);
     if (attr_dirs[id]->about == ABOUT_HOST)
         of.host = view->hosts[0];
     return attr_changed(&of, find(id, name));
@@ -311,7 +311,7 @@ static struct timespec changed(const struct view *view, enum attr_dir_id id, con
 TEST(a_value_is_dated_by_what_changes_it)
 {
     struct view *view = made_up_view(1);
-    struct view_volume *volume = view->by_name[0];
+    struct view_volume *volume = view_volume_at(view, 0);
 
     CHECK_EQ(changed(view, ATTR_DIR_VOLUME, "status").tv_sec, 1700000000 + EVENT_STATUS);
     CHECK_EQ(changed(view, ATTR_DIR_VOLUME, "size").tv_nsec, 5);

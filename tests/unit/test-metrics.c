@@ -71,10 +71,10 @@ TEST(a_job_and_what_it_does_not_know)
     struct view *view = made_up_view(2);
     struct meter *meter;
 
-    begin_job(view->by_name[1]);
-    meter = view->by_name[1]->meter;
+    begin_job(view_volume_nth(view, 1));
+    meter = view_volume_nth(view, 1)->meter;
     atomic_store(&meter->percent, 7);
-    view->by_name[0]->meter = meter_open(); /* of a job that has ended */
+    view_volume_nth(view, 0)->meter = meter_open(); /* of a job that has ended */
     CHECK(has(view, "ferryfs_volumes{status=\"migrating\"} 1"));
     CHECK(has(view, "ferryfs_volume_migrating{volume=\"vol00002\"} 1"));
     CHECK(has(view,
@@ -96,7 +96,7 @@ TEST(health_as_its_file_says)
 
     free(view->health);
     view->health = strdup("recovering 2\n");
-    view->by_name[0]->recovering = view->by_name[2]->recovering = true;
+    view_volume_nth(view, 0)->recovering = view_volume_nth(view, 2)->recovering = true;
     CHECK(has(view, "ferryfs_healthy 1"));
     CHECK(has(view, "ferryfs_jobs_recovering 2"));
     free(view->health);
@@ -139,7 +139,7 @@ TEST(labels_are_escaped)
 {
     struct view *view = made_up_view(1);
 
-    strcpy(view->by_name[0]->name, "a\"b\\c\nd");
+    strcpy(view_volume_nth(view, 0)->name, "a\"b\\c\nd");
     CHECK(has(view, "ferryfs_volume_size_bytes{volume=\"a\\\"b\\\\c\\nd\"} 1048576"));
     view_put(view);
 }
@@ -152,7 +152,7 @@ TEST(of_very_many_volumes_only_those_with_a_job_have_lines)
     CHECK_EQ(n_lines(view, "ferryfs_volume_info{"), 1000);
     view_put(view);
     view = made_up_view(1001);
-    begin_job(view->by_name[1000]);
+    begin_job(view_volume_nth(view, 1000));
     CHECK(has(view, "ferryfs_volumes_left_out 1000"));
     CHECK(has(view, "ferryfs_volumes{status=\"available\"} 1000"));
     CHECK(has(view, "ferryfs_volume_size_bytes{volume=\"vol01001\"} 1048576"));

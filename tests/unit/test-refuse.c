@@ -34,11 +34,11 @@ static void world_init(struct world *w)
     w->to->capacity_bytes = w->to->free_bytes = 5000;
     w->view->max_jobs = 2;
     w->view->max_queue = 10;
-    w->view->by_name[0] = w->volume;
+    REQUIRE(view_set(w->view, 0, w->volume) == 0);
+    view_set_order(w->view, 0, 0);
     w->view->hosts[0] = w->from;
     w->view->hosts[1] = w->to;
     w->view->n_hosts = 2;
-    view_index(w->view);
 }
 
 static void add_third(struct world *w, uint64_t free_bytes)

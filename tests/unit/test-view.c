@@ -18,27 +18,35 @@ TEST(a_new_meter_knows_no_eta_and_no_rate)
     meter_close(NULL);
 }
 
+/* As many as fill some pieces; their names are ordered the other way round. */
 TEST(volumes_are_found_by_name_and_by_number)
 {
-    struct view *view = view_open(3, 0);
-    const uint64_t numbers[] = {9, 2, 5};
+    const size_t n = 2 * VIEW_PIECE + 3;
+    struct view *view = view_open(n, 0);
+    char name[16];
 
     REQUIRE(view);
-    for (size_t i = 0; i < 3; i++) {
-        view->by_name[i] = made_up_volume(numbers[i]);
-        snprintf(view->by_name[i]->name, sizeof(view->by_name[i]->name), "%c", "bdf"[i]);
+    for (size_t i = 0; i < n; i++) {
+        struct view_volume *volume = made_up_volume(2 * i + 1);
+
+        snprintf(volume->name, sizeof(volume->name), "v%04zu", n - i);
+        REQUIRE(view_set(view, i, volume) == 0);
+        view_set_order(view, n - 1 - i, i);
     }
-    view_index(view);
-    for (size_t i = 0; i < 3; i++)
-        CHECK(view_volume_by_number(view, numbers[i]) == view->by_name[i]);
-    CHECK_EQ(view->by_number[0]->number, 2);
-    CHECK_EQ(view->by_number[2]->number, 9);
-    CHECK_STR(view_volume_by_name(view, "d")->name, "d");
-    CHECK(!view_volume_by_name(view, "a"));
-    CHECK(!view_volume_by_name(view, "e"));
+    for (size_t i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "v%04zu", n - i);
+        CHECK(view_volume_by_number(view, 2 * i + 1) == view_volume_at(view, i));
+        CHECK(view_volume_by_name(view, name) == view_volume_at(view, i));
+        CHECK(!view_volume_by_number(view, 2 * i));
+        CHECK_EQ(view_place_from(view, 2 * i), i);
+    }
+    CHECK_STR(view_volume_nth(view, 0)->name, "v0001");
+    CHECK(!view_volume_by_name(view, "v0000"));
+    CHECK(!view_volume_by_name(view, "v0001a"));
+    CHECK(!view_volume_by_name(view, "w"));
     CHECK(!view_volume_by_name(view, ""));
-    CHECK(!view_volume_by_number(view, 3));
     CHECK(!view_volume_by_number(view, UINT64_MAX));
+    CHECK_EQ(view_place_from(view, UINT64_MAX), n);
     view_put(view);
 }
 
@@ -58,7 +66,6 @@ TEST(an_empty_view_holds_nothing)
     struct view *view = view_open(0, 0);
 
     REQUIRE(view);
-    view_index(view);
     CHECK(!view_volume_by_name(view, "a"));
     CHECK(!view_volume_by_number(view, 1));
     CHECK(!view_host_by_name(view, "a"));
@@ -85,26 +92,37 @@ TEST(a_reader_keeps_its_view_when_the_next_is_published)
     kept = view_get(store);
     view_publish(store, made_up_view(1));
     CHECK_EQ(kept->n_volumes, 2);
-    CHECK_STR(kept->by_name[1]->name, "vol00002");
+    CHECK_STR(view_volume_nth(kept, 1)->name, "vol00002");
     view_put(kept);
     kept = view_get(store);
     CHECK_EQ(kept->n_volumes, 1);
     view_store_close(store);
-    CHECK_STR(kept->by_name[0]->name, "vol00001");
+    CHECK_STR(view_volume_nth(kept, 0)->name, "vol00001");
     view_put(kept);
 }
 
 TEST(what_did_not_change_is_shared_by_views)
 {
-    struct view *first = made_up_view(1), *second = view_open(1, 1);
+    const size_t n = 2 * VIEW_PIECE;
+    struct view *first = made_up_view(n), *second = view_open_like(first, 1);
+    struct view_volume *volume = made_up_volume(2);
 
-    second->by_name[0] = view_volume_ref(first->by_name[0]);
+    REQUIRE(second);
     second->hosts[0] = view_host_ref(first->hosts[0]);
-    second->by_name[0]->meter = meter_open();
-    view_index(second);
+    volume->meter = meter_open();
+    volume->size_bytes = 7;
+    REQUIRE(view_set(second, 1, volume) == 0);
+    CHECK(second->pieces[0] != first->pieces[0]);
+    CHECK(second->pieces[1] == first->pieces[1]);
+    CHECK_EQ(view_volume_by_name(first, "vol00002")->size_bytes, 1048576);
+    CHECK(view_volume_at(first, 0) == view_volume_at(second, 0));
     view_put(first);
-    CHECK_STR(view_volume_by_number(second, 1)->name, "vol00001");
+    CHECK_EQ(view_volume_by_name(second, "vol00002")->size_bytes, 7);
+    CHECK_STR(view_volume_by_number(second, n)->name, "vol00512");
     CHECK_STR(second->hosts[0]->name, "ssd");
+    volume = made_up_volume(2); /* nobody else sees the piece now: it is no copy */
+    REQUIRE(view_set(second, 1, volume) == 0);
+    CHECK(view_volume_at(second, 1) == volume);
     view_put(second);
 }
 
@@ -151,8 +169,8 @@ TEST(many_readers_see_whole_views_while_they_change)
         struct view *view = made_up_view(2);
 
         atomic_store(&meter->done_bytes, i);
-        view->by_name[0]->size_bytes = i;
-        view->by_name[0]->meter = meter;
+        view_volume_at(view, 0)->size_bytes = i;
+        view_volume_at(view, 0)->meter = meter;
         atomic_fetch_add(&meter->refs, 1);
         view_publish(race.store, view);
         for (size_t t = 0; i == 0 && t < 3; t++)
