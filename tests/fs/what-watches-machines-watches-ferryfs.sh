@@ -218,6 +218,15 @@ holds until_true is .control/health ok
 holds until_true monit_says "status failed (1)"
 end_watch
 
+proves "a host that is down is critical without any volume, too"
+mount --move "$POOLS/ssd" "$WORLD/away"
+put 1 "$MNT/.control/rescan"
+holds until_true is .control/hosts/ssd/state down
+check 2 "FERRYFS CRITICAL - degraded host ssd: *; down: ssd | *"
+mount --move "$WORLD/away" "$POOLS/ssd"
+put 1 "$MNT/.control/rescan"
+holds until_true is .control/health ok
+
 proves "a file that is no volume's is worth a warning"
 ln "$POOLS/hdd/db2" "$POOLS/hdd/db2-again"
 put 1 "$MNT/.control/rescan"
@@ -237,6 +246,13 @@ stop_ferryfs
 check 2 "FERRYFS CRITICAL - no answer of $MNT: *No such file*"
 holds until_true scraped "node_textfile_scrape_error 1"
 end_watch
-no_fault
+
+proves "a job that waits for space is worth a warning"
+fault "call=pwrite,program=copy-worker,from,do=ENOSPC"
 start_ferryfs
+says ok op write "$V/migrate/target" ssd
+holds until_true phase_is db1 stopped
+check 1 "FERRYFS WARNING - stopped: db1 | *stopped=1 *"
+says ok op write "$V/migrate/abort" 1
+eq "$(result db1)" aborted
 finish
