@@ -24,12 +24,6 @@ static int begin_section(struct options *options, const char *section, struct er
     return err_set(e, EINVAL, "there is no section [%.80s]", section);
 }
 
-/* A path in a file must not depend on where the program is started. */
-static bool is_relative_path(const char *name, const char *value)
-{
-    return (strcmp(name, "path") == 0 || strcmp(name, "state") == 0) && value[0] != '/';
-}
-
 static int on_key(void *user, const char *cut_section, const char *name, const char *value)
 {
     struct reading *reading = user;
@@ -37,9 +31,7 @@ static int on_key(void *user, const char *cut_section, const char *name, const c
     int r;
 
     (void)cut_section;
-    if (is_relative_path(name, value))
-        r = err_set(reading->e, EINVAL, "%s must begin with /", name);
-    else if (strncmp(section, "host ", 5) == 0)
+    if (strncmp(section, "host ", 5) == 0)
         r = setting_host_key(reading->options, section + 5, name, value, reading->e);
     else if (*section)
         r = setting_key(reading->options, name, value, reading->e);
@@ -109,11 +101,14 @@ static char *next_line(char *out, int cap, void *user)
 
 int options_read_file(struct options *options, const char *path, struct err *e)
 {
-    struct reading reading = {.options = options, .file = fopen(path, "re"), .e = e};
+    struct reading reading = {.options = options, .e = e};
     struct err why;
     int line;
 
     options->has_file = true;
+    if (setting_absolute(path, options->source, e) < 0)
+        return -EBADMSG;
+    reading.file = fopen(path, "re");
     if (!reading.file)
         return err_set(e, EBADMSG, "%.150s: cannot be read: %s", path, strerror(errno));
     line = ini_parse_stream(next_line, &reading, on_key, &reading);

@@ -22,8 +22,7 @@
 #include "fs/migrate/migration.h"
 #include "fs/mount/mount.h"
 #include "fs/options.h"
-
-enum exit_code { EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_CONFIG, EXIT_OWNED = 75 };
+#include "fs/start.h"
 
 #define START_MS 10000 /* the service is ready in 2 s, whatever hangs */
 #define STOP_MS  1500
@@ -120,131 +119,6 @@ static int do_pool_agent(const struct options *options)
     return backend_agent_main();
 }
 
-/* /run is empty after a boot. Another mount point is the administrator's to make. */
-static int make_default_mount_point(const struct options *options, struct err *e)
-{
-    if (strcmp(options->mount_point, OPTIONS_MOUNT_POINT) != 0 ||
-        mkdir(options->mount_point, 0755) == 0 || errno == EEXIST)
-        return 0;
-    return err_set(e, errno, "cannot make %s: %s", options->mount_point, strerror(errno));
-}
-
-/* Every directory down to the state's, as mkdir -p does; the last by the catalogue, 0700. */
-static int make_parents(const char *path)
-{
-    OWNED(mem) char *copy = strdup(path);
-
-    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return copy ? 0 : -ENOMEM;
-}
-
-/* Installed, or beside us in the build tree, or where FERRYFS_WORKER says. */
-static int find_worker(char out[PATH_MAX], struct err *e)
-{
-    char here[PATH_MAX / 2], beside[PATH_MAX];
-    const char *places[] = {getenv("FERRYFS_WORKER"), beside, FERRYFS_LIBEXEC "/copy-worker"};
-    ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
-    char *slash;
-
-    here[n > 0 ? n : 0] = '\0';
-    slash = strrchr(here, '/');
-    if (slash)
-        *slash = '\0';
-    snprintf(beside, sizeof(beside), "%s/../copy/copy-worker", here);
-    for (size_t i = 0; i < ARRAY_N(places); i++) {
-        if (!places[i])
-            continue;
-        snprintf(out, PATH_MAX, "%s", places[i]);
-        if (access(out, X_OK) == 0)
-            return 0;
-    }
-    return err_set(e, ENOENT,
-                   "copy-worker is not at %.200s; install ferryfs, or set FERRYFS_WORKER", out);
-}
-
-static void prepare_process(void)
-{
-    struct rlimit files;
-
-    /* Leases are polled; their signal must not end us. A reader that goes must not either. */
-    signal(SIGIO, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-    umask(077);
-#ifdef FERRYFS_FAULTS
-    char pid[16];
-
-    snprintf(pid, sizeof(pid), "%d", getpid());
-    setenv("FERRYFS_CRASH_PID", pid, 1);
-#endif
-}
-
-/* Whoever waits for the end of our output, a pipe or $( ), does not wait for the daemon's. */
-static int let_go_of_stdio(int *ret_terminal_fd)
-{
-    OWNED(fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    *ret_terminal_fd = fcntl(2, F_DUPFD_CLOEXEC, 3);
-    for (int fd = 0; fd < 3 && null >= 0; fd++)
-        if (dup2(null, fd) < 0)
-            return -errno;
-    return null < 0 ? -errno : 0;
-}
-
-/* Leave the terminal; the parent stays until `ready_fd` tells how the start went. */
-static int leave_terminal(int *ret_ready_fd, int *ret_terminal_fd)
-{
-    unsigned char code = EXIT_FAILED;
-    int fds[2];
-    pid_t pid;
-
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return -errno;
-    pid = fork();
-    if (pid < 0)
-        return -errno;
-    if (pid > 0) {
-        close(fds[1]);
-        if (read(fds[0], &code, 1) != 1)
-            code = EXIT_FAILED;
-        _exit(code);
-    }
-    close(fds[0]);
-    *ret_ready_fd = fds[1];
-    if (setsid() < 0 || chdir("/") < 0)
-        return -errno;
-    return let_go_of_stdio(ret_terminal_fd);
-}
-
-static int tell_parent(int ready_fd, unsigned char code)
-{
-    return write(ready_fd, &code, 1) == 1 ? 0 : -errno;
-}
-
-static int signals_fd(void)
-{
-    sigset_t set;
-    int fd;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-        return -EINVAL;
-    fd = signalfd(-1, &set, SFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
 /* Until a signal or the end of the mount. */
 static void wait_for_end(int signals, struct mount *mount)
 {
@@ -270,27 +144,13 @@ static void wait_for_end(int signals, struct mount *mount)
     }
 }
 
-/* The descriptors of a start: what tells the parent, and the terminal of whoever started us. */
-struct start {
-    int ready_fd, terminal_fd; /* -1: none, in the foreground or later */
-};
-
-/* The start is over: nobody who waits for the end of our output waits for us any longer. */
-static int end_start(struct start *start)
-{
-    int r = start->ready_fd < 0 ? 0 : tell_parent(start->ready_fd, EXIT_OK);
-
-    owned_fd(&start->ready_fd);
-    owned_fd(&start->terminal_fd);
-    start->ready_fd = start->terminal_fd = -1;
-    return r;
-}
-
 static int serve(const struct options *options, struct service *service, int signals,
                  struct start *start, struct err *e)
 {
-    struct mount_config config = {
-        .path = options->mount_point, .group = options->group, .allow_other = geteuid() == 0};
+    struct mount_config config = {.path = options->mount_point,
+                                  .source = options->source,
+                                  .group = options->group,
+                                  .allow_other = geteuid() == 0};
     struct mount *mount = NULL;
     int r = service_wait(service, START_MS), stopped;
 
@@ -307,7 +167,7 @@ static int serve(const struct options *options, struct service *service, int sig
     if (r == 0) {
         log_say(LOG_NOTICE, "ferryfs %s: %zu host%s at %s", FERRYFS_VERSION,
                 options->service.n_hosts, plural(options), options->mount_point);
-        r = end_start(start);
+        r = start_end(start);
         if (r == 0)
             wait_for_end(signals, mount);
     }
@@ -324,40 +184,30 @@ static int serve(const struct options *options, struct service *service, int sig
 static int do_run(const struct options *options)
 {
     struct service_config config = options->service;
+    struct start start = START_INIT;
     struct service *service = NULL;
-    char worker[PATH_MAX];
-    struct start start = {-1, -1};
     OWNED(fd) int signals = -1;
+    char worker[PATH_MAX];
     struct err e = {0};
-    int r = find_worker(worker, &e);
+    int r = start_find_worker(worker, &e);
 
     config.worker_path = worker;
-    if (r == 0) {
-        r = make_parents(options->state_dir);
-        if (r < 0)
-            err_set(&e, -r, "cannot make the folders down to %.150s: %s", options->state_dir,
-                    strerror(-r));
-    }
     if (r == 0)
-        r = make_default_mount_point(options, &e);
+        r = start_make_folders(options, &e);
     if (r == 0 && !options->foreground)
-        r = leave_terminal(&start.ready_fd, &start.terminal_fd);
-    prepare_process();
+        r = start_leave_terminal(options, &start);
+    start_prepare_process();
     log_init("ferryfs", !options->foreground);
     if (r == 0)
-        r = signals = signals_fd();
+        r = signals = start_signals_fd();
     if (r >= 0)
         r = service_open(&config, &service, &e);
     if (r == 0) {
         r = serve(options, service, signals, &start, &e);
         service_close(service);
     }
-    if (r < 0) {
-        dprintf(start.terminal_fd < 0 ? 2 : start.terminal_fd, "ferryfs: %s\n",
-                e.text[0] ? e.text : strerror(-r));
-        if (start.ready_fd >= 0)
-            tell_parent(start.ready_fd, (unsigned char)exit_code_of(r));
-    }
+    if (r < 0)
+        start_fail(&start, exit_code_of(r), e.text[0] ? e.text : strerror(-r));
     return r < 0 ? exit_code_of(r) : EXIT_OK;
 }
 
@@ -377,19 +227,18 @@ int main(int argc, char **argv)
 {
     struct options options;
     struct err e = {0};
-    int r;
+    int r, code;
 
     options_init(&options);
     r = options_parse(&options, argc, argv, &e);
-    if (r == 0) {
-        r = doers[options.action](&options);
-        options_deinit(&options);
-        return r;
-    }
+    if (r == 0)
+        code = doers[options.action](&options);
+    else
+        code = r == -EINVAL ? EXIT_USAGE : EXIT_CONFIG;
     options_deinit(&options);
     if (e.text[0]) /* getopt_long says itself what it does not know */
         fprintf(stderr, "ferryfs: %s\n", e.text);
-    if (r == -EINVAL)
+    if (r == -EINVAL && !options.by_mount)
         fprintf(stderr, "Try 'ferryfs --help' for more information.\n");
-    return r == -EINVAL ? EXIT_USAGE : EXIT_CONFIG;
+    return start_exit_status(&options, code);
 }

@@ -109,7 +109,7 @@ static int take_options(struct options *options, int argc, char **argv, bool fil
     return r;
 }
 
-static int finish(struct options *options, struct err *e)
+int options_finish(struct options *options, struct err *e)
 {
     for (size_t i = 0; i < options->service.n_hosts; i++)
         if (!options->hosts[i].path[0])
@@ -126,8 +126,11 @@ static int finish(struct options *options, struct err *e)
 
 int options_parse(struct options *options, int argc, char **argv, struct err *e)
 {
-    int r = take_options(options, argc, argv, true, e);
+    int r;
 
+    if (argc > 0 && strcmp(basename(argv[0]), MOUNT_HELPER) == 0)
+        return options_parse_mount(options, argc, argv, e);
+    r = take_options(options, argc, argv, true, e);
     if (r == 0)
         r = take_options(options, argc, argv, false, e);
     if (r < 0)
@@ -136,7 +139,7 @@ int options_parse(struct options *options, int argc, char **argv, struct err *e)
         return err_set(e, EINVAL, "one mount point, not %d", argc - optind);
     if (argc - optind == 1 && setting_absolute(argv[optind], options->mount_point, e) < 0)
         return -EINVAL;
-    return finish(options, e);
+    return options_finish(options, e);
 }
 
 void options_init(struct options *options)
@@ -144,6 +147,7 @@ void options_init(struct options *options)
     const char *home = getenv("HOME"), *state = getenv("XDG_STATE_HOME");
 
     *options = (struct options){.group = getegid()};
+    snprintf(options->source, sizeof(options->source), "ferryfs");
     snprintf(options->mount_point, sizeof(options->mount_point), OPTIONS_MOUNT_POINT);
     if (geteuid() == 0)
         snprintf(options->state_dir, sizeof(options->state_dir), "/var/lib/ferryfs");

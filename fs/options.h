@@ -27,6 +27,8 @@ enum action {
 struct options {
     enum action action;
     bool foreground, has_file;
+    bool by_mount;         /* called by mount(8), as its helper */
+    char source[PATH_MAX]; /* what is mounted, as mount(8) shows it: the file, or "ferryfs" */
     char mount_point[PATH_MAX];
     char state_dir[PATH_MAX];
     gid_t group;
@@ -38,8 +40,9 @@ void options_init(struct options *options);
 void options_deinit(struct options *options);
 
 /*
- * Read the command line, and the file it names; what the command line says comes last and wins.
- * Returns 0; -EINVAL wrong usage; -EBADMSG a wrong configuration (e names file and line).
+ * Read the command line (mount(8)'s, where we are called by the name of its helper), and the file
+ * it names; what the command line says comes last and wins. Returns 0; -EINVAL wrong usage;
+ * -EBADMSG a wrong configuration (e names file and line).
  */
 int options_parse(struct options *options, int argc, char **argv, struct err *e);
 

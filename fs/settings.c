@@ -161,6 +161,14 @@ static const struct {
     {"max_jobs", set_host_max_jobs},
 };
 
+/* A path that lasts must not depend on where the program is started. */
+static int check_lasting(const char *key, const char *value, struct err *e)
+{
+    if ((strcmp(key, "path") == 0 || strcmp(key, "state") == 0) && value[0] != '/')
+        return err_set(e, EINVAL, "%s must begin with /", key);
+    return 0;
+}
+
 static int no_such_key(const char *key, const struct text *known, struct err *e)
 {
     return err_set(e, EINVAL, "there is no key %.40s; there are %s", key,
@@ -171,6 +179,8 @@ int setting_key(struct options *options, const char *key, const char *value, str
 {
     OWNED(text) struct text known = {0};
 
+    if (check_lasting(key, value, e) < 0)
+        return -e->code;
     for (size_t i = 0; i < SETTINGS_N; i++)
         if (strcmp(settings[i].name, key) == 0)
             return settings[i].set(options, value, e);
@@ -185,7 +195,7 @@ int setting_host_key(struct options *options, const char *name, const char *key,
     struct host_config *host = setting_host(options, name, e);
     OWNED(text) struct text known = {0};
 
-    if (!host)
+    if (!host || check_lasting(key, value, e) < 0)
         return -e->code;
     for (size_t i = 0; i < ARRAY_N(host_keys); i++)
         if (strcmp(host_keys[i].name, key) == 0)

@@ -78,7 +78,7 @@ int mount_open(const struct mount_config *config, struct service *service, struc
     assert(mount->known);
     r = mountpoint_check(config->path, &mount->path, e);
     if (r == 0)
-        r = session_open(mount, config->allow_other, e);
+        r = session_open(mount, config, e);
     if (r < 0) {
         mount_close(mount);
         return r;

@@ -14,6 +14,7 @@ struct mount;
 
 struct mount_config {
     const char *path;   /* the mount point */
+    const char *source; /* what is mounted there, for those who list mounts */
     gid_t group;        /* of the controls (mode 0664) */
     bool allow_other;   /* everybody may look: as root */
     unsigned n_threads; /* that serve requests; 0: a sensible number */

@@ -126,7 +126,7 @@ static int mount_by_helper(const char *path, char *options, struct err *e)
 
 #define OPTIONS "default_permissions%s"
 
-int mountpoint_mount(const char *path, bool allow_other, struct err *e)
+int mountpoint_mount(const char *path, const char *source, bool allow_other, struct err *e)
 {
     const char *others = allow_other ? ",allow_other" : "";
     OWNED(fd) int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -135,8 +135,7 @@ int mountpoint_mount(const char *path, bool allow_other, struct err *e)
     if (fd >= 0) {
         snprintf(options, sizeof(options), OPTIONS ",fd=%d,rootmode=40000,user_id=%u,group_id=%u",
                  others, fd, getuid(), getgid());
-        if (mount("ferryfs", path, MOUNTPOINT_FSTYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options) ==
-            0)
+        if (mount(source, path, MOUNTPOINT_FSTYPE, MS_NOSUID | MS_NODEV | MS_NOEXEC, options) == 0)
             return take_fd(&fd);
     }
     if (errno != EPERM && errno != EACCES)

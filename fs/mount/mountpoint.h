@@ -17,12 +17,12 @@
 int mountpoint_check(const char *path, char **ret_path, struct err *e);
 
 /*
- * Mount an empty FUSE connection at path: by mount(2), or by fusermount3 where we may not. Returns
- * its descriptor, or the negative errno of open(2) of /dev/fuse, of mount(2) or of running
- * fusermount3. Source: fusermount3 passes the descriptor through the socket that _FUSE_COMMFD
- * names.
+ * Mount an empty FUSE connection at path: by mount(2), or by fusermount3 where we may not. source
+ * is what lists of mounts show, to fusermount3 "ferryfs": it would have to be escaped. Returns its
+ * descriptor, or the negative errno of open(2) of /dev/fuse, of mount(2) or of running fusermount3.
+ * Source: fusermount3 passes the descriptor through the socket that _FUSE_COMMFD names.
  */
-int mountpoint_mount(const char *path, bool allow_other, struct err *e);
+int mountpoint_mount(const char *path, const char *source, bool allow_other, struct err *e);
 
 /* The device of the file system mounted at path, without asking its daemon. 0 or a negative errno.
  */

@@ -167,9 +167,9 @@ static int make_session(struct mount *mount, int fd)
     return mount->session ? fuse_session_custom_io(mount->session, &io, fd) : -ENOMEM;
 }
 
-int session_open(struct mount *mount, bool allow_other, struct err *e)
+int session_open(struct mount *mount, const struct mount_config *config, struct err *e)
 {
-    OWNED(fd) int fd = mountpoint_mount(mount->path, allow_other, e);
+    OWNED(fd) int fd = mountpoint_mount(mount->path, config->source, config->allow_other, e);
     int r;
 
     if (fd < 0)

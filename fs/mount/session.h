@@ -6,8 +6,9 @@
 #include "copy/base/err.h"
 #include "fs/mount/mount.h"
 
-/* Mount at mount->path and answer INIT. 0 or a negative errno; then nothing is mounted. */
-int session_open(struct mount *mount, bool allow_other, struct err *e);
+/* Mount at mount->path as the configuration has it, and answer INIT. 0 or a negative errno; then
+ * nothing is mounted. */
+int session_open(struct mount *mount, const struct mount_config *config, struct err *e);
 /* Start mount->n_threads threads. 0 or a negative errno. */
 int session_serve(struct mount *mount);
 /* Stop and join them. */

@@ -26,6 +26,7 @@ eq "$(find "$INSTALLED" ! -type d -printf '%m /%P\n' | sed "s:$PREFIX/::; s: /et
 644 lib/tmpfiles.d/ferryfs.conf
 755 libexec/ferryfs/copy-worker
 755 sbin/ferryfs
+777 sbin/mount.fuse.ferryfs
 644 share/ansible/plugins/modules/ferryfs_volume.py
 644 share/bash-completion/completions/ferrycopy
 644 share/bash-completion/completions/ferryfs

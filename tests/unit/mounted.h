@@ -37,7 +37,8 @@ static inline void give_up(int number)
 
 static inline void mounted_open(struct mounted *m)
 {
-    const struct mount_config config = {.path = m->dir, .group = 6 /* disk */, .allow_other = true};
+    const struct mount_config config = {
+        .path = m->dir, .source = "test", .group = 6 /* disk */, .allow_other = true};
     struct err e = {0};
 
     if (mount_open(&config, m->service, &m->mount, &e) < 0) {

@@ -14,7 +14,7 @@ static const char *make_dir(void)
 /* What mount_open says of a path. */
 static int try_open(const char *path, const char *says)
 {
-    const struct mount_config config = {.path = path, .allow_other = true};
+    const struct mount_config config = {.path = path, .source = "test", .allow_other = true};
     struct service *service = service_begin(1);
     struct mount *mount = NULL;
     struct err e = {0};
