@@ -72,16 +72,17 @@ static int make_durable(struct catalog *catalog)
 static int load(struct catalog *catalog, struct err *e)
 {
     struct err why = {0};
+    unsigned format;
     bool tidy;
     int r;
 
     r = store_open(&catalog->store, catalog->place.dir, PLACE_CATALOGUE, O_RDWR, e);
     if (r < 0)
         return r;
-    r = store_load(&catalog->store, &catalog->image, &catalog->header, &tidy, NULL, e);
+    r = store_load(&catalog->store, &catalog->image, &catalog->header, &tidy, &format, NULL, e);
     if (r < 0)
         return r;
-    if (make_durable(catalog) == 0 && tidy)
+    if (make_durable(catalog) == 0 && tidy && format == RECORD_FORMAT)
         return 0;
     r = make_anew(catalog, catalog->header.generation + 1, &why);
     if (r == 0)
@@ -200,7 +201,15 @@ int catalog_put_pool(struct catalog *catalog, const struct pool *pool)
     uint8_t bytes[RECORD_MAX_BYTES];
     size_t n = record_encode_pool(pool, bytes);
 
-    return stage(catalog, record_key_host(pool->host), bytes, n);
+    return stage(catalog, record_key_host(RECORD_POOL, pool->host), bytes, n);
+}
+
+int catalog_put_evacuation(struct catalog *catalog, const struct evacuation *evacuation)
+{
+    uint8_t bytes[RECORD_MAX_BYTES];
+    size_t n = record_encode_evacuation(evacuation, bytes);
+
+    return stage(catalog, record_key_host(RECORD_EVACUATION, evacuation->host), bytes, n);
 }
 
 int catalog_put_history(struct catalog *catalog, const struct history *history)
@@ -240,6 +249,11 @@ int catalog_drop_copy(struct catalog *catalog, const uuid_t cid)
 int catalog_drop_job(struct catalog *catalog, uint64_t number)
 {
     return stage(catalog, record_key_number(RECORD_JOB, number), NULL, 0);
+}
+
+int catalog_drop_evacuation(struct catalog *catalog, const char *host)
+{
+    return stage(catalog, record_key_host(RECORD_EVACUATION, host), NULL, 0);
 }
 
 static struct header next_header(const struct catalog *catalog)

@@ -21,7 +21,8 @@ struct catalog;
  * Returns 0 or, with a sentence in e: -EALREADY another daemon holds it (its pid is in the text);
  * -EPERM wide modes or a foreign owner; -EPROTONOSUPPORT a newer format; -EUCLEAN records that fail
  * their checks; or the errno of a system call.
- * 0 with catalog_doubt(): every record is sound, but the file has to be made anew and could not be.
+ * A catalogue of an older format is made anew in this one. 0 with catalog_doubt(): every record is
+ * sound, but the file has to be made anew and could not be.
  */
 int catalog_open(const char *state_dir, struct catalog **ret, struct err *e);
 void catalog_close(struct catalog *catalog); /* NULL is allowed; what is staged is forgotten */
@@ -44,10 +45,12 @@ int catalog_put_volume(struct catalog *catalog, const struct volume *volume);
 int catalog_put_copy(struct catalog *catalog, const struct copy *copy);
 int catalog_put_job(struct catalog *catalog, const struct job *job);
 int catalog_put_pool(struct catalog *catalog, const struct pool *pool);
+int catalog_put_evacuation(struct catalog *catalog, const struct evacuation *evacuation);
 int catalog_put_history(struct catalog *catalog, const struct history *history);
 int catalog_drop_volume(struct catalog *catalog, const uuid_t uuid);
 int catalog_drop_copy(struct catalog *catalog, const uuid_t cid);
 int catalog_drop_job(struct catalog *catalog, uint64_t number);
+int catalog_drop_evacuation(struct catalog *catalog, const char *host);
 
 /*
  * Commit what is staged, in one transaction; 4 fdatasyncs. Nothing staged: 0 at once.
@@ -84,6 +87,8 @@ int catalog_each_job(const struct catalog *catalog, int (*fn)(const struct job *
                      void *arg);
 int catalog_each_pool(const struct catalog *catalog, int (*fn)(const struct pool *, void *),
                       void *arg);
+int catalog_each_evacuation(const struct catalog *catalog,
+                            int (*fn)(const struct evacuation *, void *), void *arg);
 int catalog_each_history(const struct catalog *catalog, int (*fn)(const struct history *, void *),
                          void *arg);
 
@@ -92,6 +97,7 @@ int catalog_get_volume(const struct catalog *catalog, const uuid_t uuid, struct 
 int catalog_get_copy(const struct catalog *catalog, const uuid_t cid, struct copy *ret);
 int catalog_get_job(const struct catalog *catalog, uint64_t number, struct job *ret);
 int catalog_get_pool(const struct catalog *catalog, const char *host, struct pool *ret);
+int catalog_get_evacuation(const struct catalog *catalog, const char *host, struct evacuation *ret);
 
 /*
  * Read the catalogue in state_dir and say what is in it, without changing it: one line a record,

@@ -37,15 +37,19 @@ static int describe_copy(const struct copy *copy, void *arg)
         [COPY_MADE] = "made",
         [COPY_SEALED] = "sealed",
     };
-    char cid[UUID_TEXT], volume[UUID_TEXT];
+    char cid[UUID_TEXT], volume[UUID_TEXT], expires[TEXT_TIME_BYTES];
 
     uuid_unparse_lower(copy->cid, cid);
     uuid_unparse_lower(copy->volume, volume);
     text_add(arg,
-             "copy %s of %s %s host %s %s %s inode %" PRIu64 " bytes %" PRIu64 " epoch %" PRIu64
-             "\n",
+             "copy %s of %s %s host %s %s %s inode %" PRIu64 " bytes %" PRIu64 " epoch %" PRIu64,
              cid, volume, copy->name, copy->host, copy_role_names[copy->role], states[copy->state],
              copy->identity.ino, copy->size_bytes, copy->epoch);
+    if (copy->role == COPY_RETAINED) {
+        text_time((time_t)copy->expires_s, expires);
+        text_add(arg, " until %s%s", expires, copy->hidden ? "" : ", not hidden yet");
+    }
+    text_add(arg, "\n");
     return 0;
 }
 
@@ -62,6 +66,10 @@ static int describe_job(const struct job *job, void *arg)
              job->stat.total_bytes, job->abort ? ", aborted" : "");
     if (job->error != 0)
         text_add(report, ", %s", err_name(job->error));
+    if (job->restore)
+        text_add(report, ", a restore");
+    if (job->keep_s != 0)
+        text_add(report, ", keeps its source %" PRIu64 " s", job->keep_s);
     text_add(report, "\n");
     return 0;
 }
@@ -72,6 +80,17 @@ static int describe_pool(const struct pool *pool, void *arg)
 
     uuid_unparse_lower(pool->uuid, uuid);
     text_add(arg, "pool %s %s\n", pool->host, uuid);
+    return 0;
+}
+
+static int describe_evacuation(const struct evacuation *evacuation, void *arg)
+{
+    text_add(arg,
+             "evacuation %s -> %s from job %" PRIu64 " on, %" PRIu64 " of %" PRIu64
+             " done, %" PRIu64 " failed%s, uid %u\n",
+             evacuation->host, evacuation->target, evacuation->first_job, evacuation->done,
+             evacuation->total, evacuation->failed, evacuation->cancelled ? ", cancelled" : "",
+             evacuation->uid);
     return 0;
 }
 
@@ -100,24 +119,28 @@ static int describe(const struct catalog *catalog, struct text *report)
     if (r == 0)
         r = catalog_each_pool(catalog, describe_pool, report);
     if (r == 0)
+        r = catalog_each_evacuation(catalog, describe_evacuation, report);
+    if (r == 0)
         r = catalog_each_history(catalog, describe_history, report);
     return r;
 }
 
-static void summarize(const struct catalog *catalog, bool tidy, const char *verdict,
-                      struct text *report)
+static void summarize(const struct catalog *catalog, bool tidy, unsigned format,
+                      const char *verdict, struct text *report)
 {
+    bool anew = !tidy || (format != 0 && format != RECORD_FORMAT);
     size_t n[RECORD_KIND_N] = {0};
 
     for (const struct entry *e = image_next(&catalog->image, NULL); e;
          e = image_next(&catalog->image, e))
         n[entry_kind(e)]++;
-    text_add(report,
-             "%s: format %d, generation %" PRIu64
-             ", %zu volumes, %zu copies, %zu jobs, %zu pools, %zu lines of history%s\n",
-             verdict, RECORD_FORMAT, catalog->header.generation, n[RECORD_VOLUME], n[RECORD_COPY],
-             n[RECORD_JOB], n[RECORD_POOL], n[RECORD_HISTORY],
-             tidy ? "" : "; the next start makes the file anew");
+    text_add(
+        report,
+        "%s: format %u, generation %" PRIu64
+        ", %zu volumes, %zu copies, %zu jobs, %zu pools, %zu evacuations, %zu lines of history%s\n",
+        verdict, format, catalog->header.generation, n[RECORD_VOLUME], n[RECORD_COPY],
+        n[RECORD_JOB], n[RECORD_POOL], n[RECORD_EVACUATION], n[RECORD_HISTORY],
+        anew ? "; the next start makes the file anew" : "");
 }
 
 static int open_copy(struct catalog *catalog, const char *state_dir, struct err *e)
@@ -138,6 +161,7 @@ static int open_copy(struct catalog *catalog, const char *state_dir, struct err 
 int catalog_check(const char *state_dir, struct text *report, struct err *e)
 {
     OWNED(catalog) struct catalog *catalog = calloc(1, sizeof(*catalog));
+    unsigned format = 0;
     bool tidy;
     int r, listed;
 
@@ -150,11 +174,11 @@ int catalog_check(const char *state_dir, struct text *report, struct err *e)
     r = open_copy(catalog, state_dir, e);
     if (r < 0)
         return r;
-    r = store_load(&catalog->store, &catalog->image, &catalog->header, &tidy, report, e);
+    r = store_load(&catalog->store, &catalog->image, &catalog->header, &tidy, &format, report, e);
     if (r < 0 && r != -EUCLEAN)
         return r;
     listed = describe(catalog, report);
-    summarize(catalog, tidy, r < 0 ? "damaged" : "sound", report);
+    summarize(catalog, tidy, format, r < 0 ? "damaged" : "sound", report);
     if (listed < 0 || report->failed)
         return err_set(e, ENOMEM, "no memory for the report");
     return r;

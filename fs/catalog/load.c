@@ -13,7 +13,8 @@ struct loading {
     struct image *image;
     struct header *header;
     bool has_header;
-    uint64_t sum;
+    unsigned format;        /* of the records; 0: none was read yet */
+    uint64_t sum, sum_anew; /* as they are in the file, and as they are in memory */
     size_t n_bad;
     int error; /* the first record's that was refused; -ENOMEM ends the reading */
     struct text *bad;
@@ -57,23 +58,30 @@ static int note_bad(struct loading *loading, TDB_DATA key, int error)
     return 0;
 }
 
-static int load_record(struct tdb_context *tdb, TDB_DATA key, TDB_DATA data, void *arg)
+/* A file is of one format: what has another was not put there by a commit. */
+static bool is_of_format(struct loading *loading, TDB_DATA data)
 {
-    struct loading *loading = arg;
-    struct record_key record_key;
-    enum record_kind kind;
-    struct entry *entry;
-    int r;
+    if (loading->format == 0)
+        loading->format = record_format(data.dptr);
+    return loading->format == record_format(data.dptr);
+}
 
-    (void)tdb;
-    r = check_record(key, data, &kind, &record_key);
-    if (r < 0)
-        return note_bad(loading, key, r);
-    if (kind == RECORD_HEADER) {
-        loading->has_header = true;
-        return record_decode_header(data.dptr, data.dsize, loading->header);
-    }
-    entry = image_entry(&record_key, data.dptr, data.dsize);
+/* NULL: no memory. */
+static struct entry *entry_of(const struct record_key *key, TDB_DATA data)
+{
+    uint8_t bytes[RECORD_MAX_BYTES];
+    size_t n;
+
+    if (record_format(data.dptr) == RECORD_FORMAT)
+        return image_entry(key, data.dptr, data.dsize);
+    n = record_renew(data.dptr, data.dsize, bytes);
+    return image_entry(key, bytes, n);
+}
+
+static int keep_record(struct loading *loading, const struct record_key *key, TDB_DATA data)
+{
+    struct entry *entry = entry_of(key, data);
+
     if (!entry || image_reserve(loading->image, 1) < 0) {
         free(entry);
         loading->error = err_set(loading->e, ENOMEM, "no memory for the catalogue");
@@ -81,7 +89,28 @@ static int load_record(struct tdb_context *tdb, TDB_DATA key, TDB_DATA data, voi
     }
     image_put(loading->image, entry);
     loading->sum += record_checksum(data.dptr, data.dsize);
+    loading->sum_anew += record_checksum(entry_bytes(entry), entry->n_bytes);
     return 0;
+}
+
+static int load_record(struct tdb_context *tdb, TDB_DATA key, TDB_DATA data, void *arg)
+{
+    struct loading *loading = arg;
+    struct record_key record_key;
+    enum record_kind kind;
+    int r;
+
+    (void)tdb;
+    r = check_record(key, data, &kind, &record_key);
+    if (r == 0 && !is_of_format(loading, data))
+        r = -EUCLEAN;
+    if (r < 0)
+        return note_bad(loading, key, r);
+    if (kind == RECORD_HEADER) {
+        loading->has_header = true;
+        return record_decode_header(data.dptr, data.dsize, loading->header);
+    }
+    return keep_record(loading, &record_key, data);
 }
 
 static int check_seal(const struct loading *loading)
@@ -103,10 +132,15 @@ static int check_seal(const struct loading *loading)
 
 static int read_all(struct store *store, struct loading *loading)
 {
+    int r;
+
     if (tdb_traverse_read(store->tdb, load_record, loading) < 0 && loading->error == 0)
         return store_fail(store, loading->e, "cannot read the catalogue");
-    if (loading->error == 0)
-        return check_seal(loading);
+    if (loading->error == 0) {
+        r = check_seal(loading);
+        loading->header->sum = loading->sum_anew;
+        return r;
+    }
     loading->e = NULL; /* the first thing that is wrong has been said */
     if (loading->error != -ENOMEM)
         (void)check_seal(loading);
@@ -148,17 +182,19 @@ int store_open_copy(struct store *store, int fd, struct err *e)
  * a read error into a SIGBUS. So it is read in one go, with errors, and then walked in memory.
  */
 int store_load(struct store *store, struct image *image, struct header *header, bool *ret_tidy,
-               struct text *bad, struct err *e)
+               unsigned *ret_format, struct text *bad, struct err *e)
 {
     struct loading loading = {.image = image, .header = header, .bad = bad, .e = e};
     struct store copy = {0};
     int r;
 
     *ret_tidy = false;
+    *ret_format = 0;
     r = store_open_copy(&copy, tdb_fd(store->tdb), e);
     if (r < 0)
         return r;
     r = read_all(&copy, &loading);
+    *ret_format = loading.format;
     *ret_tidy = tdb_check(copy.tdb, NULL, NULL) == 0;
     store_close(&copy);
     return r;

@@ -54,6 +54,7 @@ EACH_OF(volume, SHELF_BIT(RECORD_VOLUME))
 EACH_OF(copy, SHELF_BIT(RECORD_COPY) | SHELF_BIT(SHELF_HIDDEN))
 EACH_OF(job, SHELF_BIT(RECORD_JOB))
 EACH_OF(pool, SHELF_BIT(RECORD_POOL))
+EACH_OF(evacuation, SHELF_BIT(RECORD_EVACUATION))
 
 int catalog_each_hidden(const struct catalog *catalog, int (*fn)(const struct copy *, void *),
                         void *arg)
@@ -115,7 +116,14 @@ int catalog_get_job(const struct catalog *catalog, uint64_t number, struct job *
 
 int catalog_get_pool(const struct catalog *catalog, const char *host, struct pool *ret)
 {
-    const struct entry *entry = find(catalog, record_key_host(host));
+    const struct entry *entry = find(catalog, record_key_host(RECORD_POOL, host));
 
     return entry ? record_decode_pool(entry_bytes(entry), entry->n_bytes, ret) : -ENOENT;
+}
+
+int catalog_get_evacuation(const struct catalog *catalog, const char *host, struct evacuation *ret)
+{
+    const struct entry *entry = find(catalog, record_key_host(RECORD_EVACUATION, host));
+
+    return entry ? record_decode_evacuation(entry_bytes(entry), entry->n_bytes, ret) : -ENOENT;
 }

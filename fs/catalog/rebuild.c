@@ -68,10 +68,11 @@ static int check_all(struct store *store, const struct image *image, const struc
 {
     OWNED(image) struct image found = {0};
     struct header sealed;
+    unsigned format;
     bool tidy;
     int r;
 
-    r = store_load(store, &found, &sealed, &tidy, NULL, e);
+    r = store_load(store, &found, &sealed, &tidy, &format, NULL, e);
     if (r < 0)
         return r;
     if (found.n != image->n || sealed.generation != header->generation ||

@@ -3,138 +3,12 @@
 #include <string.h>
 
 #include "copy/base/crc.h"
-#include "fs/catalog/member.h"
 #include "fs/catalog/record.h"
+#include "fs/catalog/tables.h"
 
-#define MAGIC        0x52434646u /* "FFCR" */
-#define FRAME_BYTES  12
-#define CRC_BYTES    4
-
-#define OFFSET(s, m) offsetof(struct s, m)
-#define SIZE(s, m)   sizeof(((struct s *)0)->m)
-#define U32(s, m)                                                                                  \
-    {                                                                                              \
-        MEMBER_U32, OFFSET(s, m), SIZE(s, m), NULL                                                 \
-    }
-#define U64(s, m)                                                                                  \
-    {                                                                                              \
-        MEMBER_U64, OFFSET(s, m), SIZE(s, m), NULL                                                 \
-    }
-#define BOOL(s, m)                                                                                 \
-    {                                                                                              \
-        MEMBER_BOOL, OFFSET(s, m), SIZE(s, m), NULL                                                \
-    }
-#define ENUM(s, m, n)                                                                              \
-    {                                                                                              \
-        MEMBER_ENUM, OFFSET(s, m), (n), NULL                                                       \
-    }
-#define BYTES(s, m)                                                                                \
-    {                                                                                              \
-        MEMBER_BYTES, OFFSET(s, m), SIZE(s, m), NULL                                               \
-    }
-#define TEXT(s, m, check)                                                                          \
-    {                                                                                              \
-        MEMBER_TEXT, OFFSET(s, m), SIZE(s, m), check                                               \
-    }
-#define PADDED(s, m, check)                                                                        \
-    {                                                                                              \
-        MEMBER_PADDED, OFFSET(s, m), SIZE(s, m), check                                             \
-    }
-#define STAT(s, m)                                                                                 \
-    U64(s, m.queued_at_s), U64(s, m.started_at_s), U64(s, m.ended_at_s), U64(s, m.total_bytes),    \
-        U64(s, m.done_bytes), U64(s, m.copied_bytes), U64(s, m.zero_bytes), U64(s, m.hole_bytes),  \
-        U64(s, m.skipped_bytes), U64(s, m.verified_bytes), U64(s, m.checkpoint_bytes),             \
-        U64(s, m.pass), U64(s, m.resumes), U64(s, m.claim_weak)
-
-_Static_assert(sizeof(struct job_stat) == 14 * sizeof(uint64_t), "STAT names every member");
-_Static_assert(sizeof(enum volume_status) == sizeof(uint32_t), "an enum is moved as a u32");
-
-static const struct member header_members[] = {
-    U64(header, generation),
-    U64(header, next_volume),
-    U64(header, next_job),
-    U64(header, next_history),
-    U64(header, n_records),
-    U64(header, sum),
-    {MEMBER_END},
-};
-
-static const struct member volume_members[] = {
-    BYTES(volume, uuid),
-    U64(volume, number),
-    TEXT(volume, name, text_is_volume_name),
-    TEXT(volume, host, text_is_host_name),
-    BYTES(volume, primary),
-    U64(volume, epoch),
-    ENUM(volume, status, VOLUME_STATUS_N),
-    ENUM(volume, previous_status, VOLUME_STATUS_N),
-    ENUM(volume, last_result, RESULT_N),
-    U64(volume, last_job),
-    STAT(volume, last_stat),
-    U32(volume, last_errno),
-    TEXT(volume, last_phase, NULL),
-    U64(volume, last_offset),
-    TEXT(volume, last_error, NULL),
-    {MEMBER_END},
-};
-
-static const struct member copy_members[] = {
-    BYTES(copy, cid),
-    BYTES(copy, volume),
-    TEXT(copy, name, text_is_volume_name),
-    TEXT(copy, host, text_is_host_name),
-    ENUM(copy, role, COPY_ROLE_N),
-    ENUM(copy, state, COPY_STATE_N),
-    U64(copy, identity.ino),
-    U64(copy, identity.btime_ns),
-    U64(copy, size_bytes),
-    U64(copy, mtime_ns),
-    U64(copy, epoch),
-    U64(copy, since_s),
-    BYTES(copy, digest),
-    {MEMBER_END},
-};
-
-static const struct member job_members[] = {
-    U64(job, number),
-    BYTES(job, volume),
-    PADDED(job, source, text_is_host_name),
-    PADDED(job, destination, text_is_host_name),
-    BYTES(job, source_cid),
-    BYTES(job, destination_cid),
-    PADDED(job, phase, NULL),
-    BOOL(job, abort),
-    BOOL(job, verify),
-    U32(job, uid),
-    U32(job, error),
-    PADDED(job, error_phase, NULL),
-    U64(job, error_offset),
-    PADDED(job, error_text, NULL),
-    STAT(job, stat),
-    {MEMBER_END},
-};
-
-static const struct member history_members[] = {
-    U64(numbered_history, sequence),
-    U64(numbered_history, history.job),
-    BYTES(numbered_history, history.volume),
-    TEXT(numbered_history, history.name, text_is_volume_name),
-    TEXT(numbered_history, history.source, text_is_host_name),
-    TEXT(numbered_history, history.destination, text_is_host_name),
-    ENUM(numbered_history, history.result, RESULT_N),
-    U32(numbered_history, history.error),
-    U64(numbered_history, history.started_at_s),
-    U64(numbered_history, history.ended_at_s),
-    U64(numbered_history, history.bytes),
-    U32(numbered_history, history.uid),
-    {MEMBER_END},
-};
-
-static const struct member pool_members[] = {
-    TEXT(pool, host, text_is_host_name),
-    BYTES(pool, uuid),
-    {MEMBER_END},
-};
+#define MAGIC       0x52434646u /* "FFCR" */
+#define FRAME_BYTES 12
+#define CRC_BYTES   4
 
 const char *const record_kind_names[RECORD_KIND_N] = {
     "unknown",
@@ -144,12 +18,7 @@ const char *const record_kind_names[RECORD_KIND_N] = {
     [RECORD_JOB] = "job",
     [RECORD_HISTORY] = "history",
     [RECORD_POOL] = "pool",
-};
-
-static const struct member *const members_of[RECORD_KIND_N] = {
-    [RECORD_HEADER] = header_members,   [RECORD_VOLUME] = volume_members,
-    [RECORD_COPY] = copy_members,       [RECORD_JOB] = job_members,
-    [RECORD_HISTORY] = history_members, [RECORD_POOL] = pool_members,
+    [RECORD_EVACUATION] = "evacuation",
 };
 
 static size_t encode(enum record_kind kind, const void *from, uint8_t *bytes)
@@ -157,13 +26,18 @@ static size_t encode(enum record_kind kind, const void *from, uint8_t *bytes)
     struct out frame = {bytes, 0, FRAME_BYTES};
     struct out out = {bytes, FRAME_BYTES, RECORD_MAX_BYTES};
 
-    members_put(&out, members_of[kind], from);
+    members_put(&out, record_tables[RECORD_FORMAT][kind], from);
     out_number(&frame, MAGIC, sizeof(uint32_t));
     out_number(&frame, RECORD_FORMAT, sizeof(uint16_t));
     out_number(&frame, kind, sizeof(uint16_t));
     out_number(&frame, out.n + CRC_BYTES, sizeof(uint32_t));
     out_number(&out, crc32c(0, bytes, out.n), CRC_BYTES);
     return out.n;
+}
+
+unsigned record_format(const void *bytes)
+{
+    return (unsigned)in_number((const uint8_t *)bytes + 4, sizeof(uint16_t));
 }
 
 /* Is it one whole record of a format that we know? */
@@ -175,9 +49,9 @@ static int check_frame(const uint8_t *bytes, size_t n)
         return -EUCLEAN;
     if (crc32c(0, bytes, n - CRC_BYTES) != record_checksum(bytes, n))
         return -EUCLEAN;
-    if (in_number(bytes + 4, sizeof(uint16_t)) > RECORD_FORMAT)
+    if (record_format(bytes) > RECORD_FORMAT)
         return -EPROTONOSUPPORT;
-    return in_number(bytes + 4, sizeof(uint16_t)) == RECORD_FORMAT ? 0 : -EUCLEAN;
+    return record_format(bytes) >= RECORD_FORMAT_MIN ? 0 : -EUCLEAN;
 }
 
 static enum record_kind kind_of(const uint8_t *bytes)
@@ -185,12 +59,13 @@ static enum record_kind kind_of(const uint8_t *bytes)
     return (enum record_kind)in_number(bytes + 6, sizeof(uint16_t));
 }
 
-/* Of a record whose frame is sound. ret is zeroed. */
+/* Of a record whose frame is sound. ret is zeroed, which presets what an older format has not. */
 static int get_payload(const uint8_t *bytes, size_t n, void *ret)
 {
+    const struct member *members = record_tables[record_format(bytes)][kind_of(bytes)];
     struct in in = {bytes, n - CRC_BYTES, FRAME_BYTES};
 
-    return members_get(&in, members_of[kind_of(bytes)], ret) && in.at == in.n ? 0 : -EUCLEAN;
+    return members && members_get(&in, members, ret) && in.at == in.n ? 0 : -EUCLEAN;
 }
 
 /* ret is zeroed. */
@@ -228,6 +103,7 @@ RECORD_OF(RECORD_COPY, copy, copy)
 RECORD_OF(RECORD_JOB, job, job)
 RECORD_OF(RECORD_HISTORY, history, numbered_history)
 RECORD_OF(RECORD_POOL, pool, pool)
+RECORD_OF(RECORD_EVACUATION, evacuation, evacuation)
 
 static struct record_key key_of_bytes(enum record_kind kind, const void *bytes, size_t n)
 {
@@ -258,10 +134,10 @@ struct record_key record_key_number(enum record_kind kind, uint64_t number)
     return key_of_bytes(kind, bytes, sizeof(bytes));
 }
 
-/* A name that is too long is of no pool: its key is one that no record has. */
-struct record_key record_key_host(const char *host)
+/* A name that is too long is of no host: its key is one that no record has. */
+struct record_key record_key_host(enum record_kind kind, const char *host)
 {
-    return key_of_bytes(RECORD_POOL, host, strnlen(host, TEXT_HOST_BYTES));
+    return key_of_bytes(kind, host, strnlen(host, TEXT_HOST_BYTES));
 }
 
 union any {
@@ -271,6 +147,7 @@ union any {
     struct job job;
     struct numbered_history history;
     struct pool pool;
+    struct evacuation evacuation;
 };
 
 static struct record_key key_of(enum record_kind kind, const union any *any)
@@ -285,17 +162,18 @@ static struct record_key key_of(enum record_kind kind, const union any *any)
     case RECORD_HISTORY:
         return record_key_number(kind, any->history.sequence);
     case RECORD_POOL:
-        return record_key_host(any->pool.host);
+        return record_key_host(kind, any->pool.host);
+    case RECORD_EVACUATION:
+        return record_key_host(kind, any->evacuation.host);
     default:
         return record_key_header();
     }
 }
 
-int record_identify(const void *bytes, size_t n, enum record_kind *ret_kind,
-                    struct record_key *ret_key)
+/* Of whatever kind and format. any is zeroed. */
+static int get_any(const void *bytes, size_t n, enum record_kind *ret_kind, union any *any)
 {
     enum record_kind kind;
-    union any any;
     int r;
 
     r = check_frame(bytes, n);
@@ -304,13 +182,35 @@ int record_identify(const void *bytes, size_t n, enum record_kind *ret_kind,
     kind = kind_of(bytes);
     if (kind < RECORD_HEADER || kind >= RECORD_KIND_N)
         return -EUCLEAN;
+    r = get_payload(bytes, n, any);
+    if (r == 0)
+        *ret_kind = kind;
+    return r;
+}
+
+int record_identify(const void *bytes, size_t n, enum record_kind *ret_kind,
+                    struct record_key *ret_key)
+{
+    union any any;
+    int r;
+
     memset(&any, 0, sizeof(any));
-    r = get_payload(bytes, n, &any);
-    if (r < 0)
-        return r;
-    *ret_kind = kind;
-    *ret_key = key_of(kind, &any);
-    return 0;
+    r = get_any(bytes, n, ret_kind, &any);
+    if (r == 0)
+        *ret_key = key_of(*ret_kind, &any);
+    return r;
+}
+
+size_t record_renew(const void *bytes, size_t n, uint8_t out[RECORD_MAX_BYTES])
+{
+    enum record_kind kind;
+    union any any;
+    int r;
+
+    memset(&any, 0, sizeof(any));
+    r = get_any(bytes, n, &kind, &any);
+    assert(r == 0);
+    return encode(kind, &any, out);
 }
 
 enum record_kind record_kind_of_key(const void *key, size_t n)

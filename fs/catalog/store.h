@@ -47,14 +47,15 @@ int store_open_memory(struct store *store, int memory, struct err *e);
 void store_close(struct store *store);
 
 /*
- * Read everything into an empty image and check it against the header's seal. bad, which may be
- * NULL, gets a line for everything that fails its checks, and reading goes on. *ret_tidy, written
- * in any case: tdb finds its own structure sound. It says no for ever after a kill in a transaction
- * that grew the file, though every record is right. Returns 0, -EUCLEAN, -EPROTONOSUPPORT, -ENOMEM
- * or -EIO.
+ * Read everything into an empty image and check it against the header's seal. What is in memory
+ * then is of RECORD_FORMAT, and the header seals that. bad, which may be NULL, gets a line for
+ * everything that fails its checks, and reading goes on. Written in any case: *ret_format, which
+ * all records of the file have (0: none was read); *ret_tidy: tdb finds its own structure sound.
+ * It says no for ever after a kill in a transaction that grew the file, though every record is
+ * right. Returns 0, -EUCLEAN, -EPROTONOSUPPORT, -ENOMEM or -EIO.
  */
 int store_load(struct store *store, struct image *image, struct header *header, bool *ret_tidy,
-               struct text *bad, struct err *e);
+               unsigned *ret_format, struct text *bad, struct err *e);
 
 /*
  * One transaction: the change and the header. committed: what the file holds.

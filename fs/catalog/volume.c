@@ -16,4 +16,5 @@ const char *const copy_role_names[COPY_ROLE_N] = {
     [COPY_PRIMARY] = "primary",
     [COPY_DESTINATION] = "destination",
     [COPY_DELETE_PENDING] = "delete-pending",
+    [COPY_RETAINED] = "retained",
 };

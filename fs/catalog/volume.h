@@ -57,9 +57,9 @@ struct volume {
     char last_error[ERR_TEXT_BYTES]; /* in words */
 };
 
-enum copy_role { COPY_PRIMARY, COPY_DESTINATION, COPY_DELETE_PENDING, COPY_ROLE_N };
+enum copy_role { COPY_PRIMARY, COPY_DESTINATION, COPY_DELETE_PENDING, COPY_RETAINED, COPY_ROLE_N };
 enum copy_state { COPY_INTENT, COPY_MADE, COPY_SEALED, COPY_STATE_N };
-/* "primary" "destination" "delete-pending" */
+/* "primary" "destination" "delete-pending" "retained" */
 extern const char *const copy_role_names[COPY_ROLE_N];
 
 /* One physical body of a volume in a host's pool. Key: cid. */
@@ -72,10 +72,14 @@ struct copy {
     enum copy_state state;
     struct io_identity identity; /* valid from COPY_MADE on */
     uint64_t size_bytes;
-    uint64_t mtime_ns; /* of a delete-pending copy, at the switch: if it differs, it was written */
+    uint64_t mtime_ns; /* of an old copy, at the switch: if it differs, it was written */
     uint64_t epoch;
     uint64_t since_s;
     uint8_t digest[16]; /* valid from COPY_SEALED on */
+    /* Of a retained copy: */
+    uint64_t expires_s;       /* unix time */
+    uint64_t volume_mtime_ns; /* of the volume, once it had moved: if it differs, it was written */
+    bool hidden;              /* it is under its hidden name, and nobody else's to open */
 };
 
 /* A migration under way: the journal. Key: number. */
@@ -93,6 +97,8 @@ struct job {
     uint64_t error_offset; /* UINT64_MAX: none */
     char error_text[ERR_TEXT_BYTES];
     struct job_stat stat;
+    uint64_t keep_s; /* how long its old source is retained; 0: not */
+    bool restore;    /* the destination is a retained copy, which is compared and never written */
 };
 
 /* A migration that ended. Key: sequence number, given by the catalogue. */
@@ -111,4 +117,14 @@ struct history {
 struct pool {
     char host[TEXT_HOST_BYTES];
     uuid_t uuid; /* of the marker in the pool */
+};
+
+/* A host that is emptied of its volumes. Key: host. */
+struct evacuation {
+    char host[TEXT_HOST_BYTES];
+    char target[TEXT_HOST_BYTES]; /* the word that was written: a host, or `auto` */
+    uint32_t uid;                 /* who asked */
+    uint64_t first_job;           /* no job of it has a lower number */
+    uint64_t total, done, failed; /* volumes */
+    bool cancelled;
 };

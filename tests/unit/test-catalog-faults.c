@@ -5,6 +5,7 @@
  * catalogue always opens and can be written.
  */
 #include "tests/unit/faulty-catalog.h"
+#include "tests/unit/format-1.h"
 
 /* Run something in a child until it is killed or ends by killing itself. */
 static void run_child(struct world *world, void (*fn)(struct world *))
@@ -360,6 +361,18 @@ TEST(making_an_untidy_file_anew_at_a_start_survives_every_fault)
     WORLD world;
 
     world_of_killed_commit(&world, true);
+    sweep_open(&world, STATE_OLD, put_image);
+    CHECK(world.n_untidy > 0);
+    CHECK(world.n_doubt > 0);
+}
+
+TEST(a_start_that_brings_format_1_over_survives_every_fault)
+{
+    WORLD world;
+
+    world_open(&world, true);
+    make_format_1(world.file);
+    read_image(&world);
     sweep_open(&world, STATE_OLD, put_image);
     CHECK(world.n_untidy > 0);
     CHECK(world.n_doubt > 0);

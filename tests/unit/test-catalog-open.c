@@ -188,10 +188,10 @@ TEST(a_catalogue_without_its_header_is_refused)
     CHECK_EQ(open_refused(&world), -EUCLEAN);
 }
 
-/* A header as format 2 could write it: the frame stays, the version is one more. */
+/* A header as the next format could write it: the frame stays, the version is one more. */
 static size_t make_newer_header(uint8_t *bytes)
 {
-    static const uint8_t frame[] = {'F', 'F', 'C', 'R', 2,   0,   1,   0,
+    static const uint8_t frame[] = {'F', 'F', 'C', 'R', 3,   0,   1,   0,
                                     20,  0,   0,   0,   'n', 'e', 'w', '!'};
     uint32_t crc = crc32c(0, frame, sizeof(frame));
 
@@ -227,6 +227,7 @@ TEST(the_check_says_what_is_in_it_and_changes_nothing)
     struct job job = job_number(5);
     struct history history = history_of(4);
     struct pool pool = {.host = "ssd"};
+    struct evacuation evacuation = {.host = "ssd", .target = "auto"};
     struct stat before, after;
 
     CHECK_EQ(catalog_put_volume(catalog, &volume), 0);
@@ -234,6 +235,7 @@ TEST(the_check_says_what_is_in_it_and_changes_nothing)
     CHECK_EQ(catalog_put_job(catalog, &job), 0);
     CHECK_EQ(catalog_put_history(catalog, &history), 0);
     CHECK_EQ(catalog_put_pool(catalog, &pool), 0);
+    CHECK_EQ(catalog_put_evacuation(catalog, &evacuation), 0);
     CHECK_EQ(catalog_commit(catalog, &world.e), 0);
     catalog_close(catalog);
     REQUIRE(stat(world.file, &before) == 0);
@@ -244,8 +246,9 @@ TEST(the_check_says_what_is_in_it_and_changes_nothing)
     CHECK(strstr(report.bytes, "job 5 volume"));
     CHECK(strstr(report.bytes, "history 4 db1"));
     CHECK(strstr(report.bytes, "pool ssd"));
-    CHECK(strstr(report.bytes, "sound: format 1, generation 2, 1 volumes, 1 copies, 1 jobs, "
-                               "1 pools, 1 lines of history\n"));
+    CHECK(strstr(report.bytes, "sound: format 2, generation 2, 1 volumes, 1 copies, 1 jobs, "
+                               "1 pools, 1 evacuations, 1 lines of history\n"));
+    CHECK(strstr(report.bytes, "evacuation ssd -> auto"));
 }
 
 TEST(the_check_of_nothing_makes_nothing)

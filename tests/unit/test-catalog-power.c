@@ -5,6 +5,7 @@
  * random), and what is left is opened.
  */
 #include "tests/unit/faulty-catalog.h"
+#include "tests/unit/format-1.h"
 
 #define N_TAPED    4096
 #define PAGE_BYTES 4096
@@ -231,13 +232,29 @@ TEST(what_a_start_shows_is_flushed_before_it_is_shown)
     catalog_close(catalog);
 }
 
+/* Of what is taped: nothing of the new file is left to be written when it takes the old one's
+ * place.
+ */
+static void check_flushed_before_renamed(const struct world *world, ino_t old)
+{
+    ino_t new = inode_of(world->file);
+    size_t renamed = find_call(CALL_RENAME, inode_of(world->state), 0);
+    size_t flushed = find_call(CALL_FSYNC, new, 0);
+
+    CHECK(new != old);
+    CHECK(flushed < renamed && renamed < n_taped);
+    CHECK(find_call(CALL_WRITE, new, 0) < flushed);
+    CHECK_EQ(find_call(CALL_WRITE, new, flushed), n_taped);
+    CHECK_EQ(find_call(CALL_TRUNCATE, new, flushed), n_taped);
+    CHECK(find_call(CALL_FSYNC, inode_of(world->state), renamed) < n_taped);
+}
+
 TEST(a_new_file_is_flushed_before_it_takes_the_old_ones_place)
 {
     WORLD world;
     struct catalog *catalog;
     struct err e;
-    size_t renamed, flushed;
-    ino_t old, new;
+    ino_t old;
 
     world_open(&world, false);
     catalog = open_catalog(&world);
@@ -249,15 +266,27 @@ TEST(a_new_file_is_flushed_before_it_takes_the_old_ones_place)
     plan_arm();
     CHECK_EQ(catalog_commit(catalog, &e), -EIO);
     plan_nothing();
-    new = inode_of(world.file);
-    CHECK(new != old);
-    renamed = find_call(CALL_RENAME, inode_of(world.state), 0);
-    flushed = find_call(CALL_FSYNC, new, 0);
-    CHECK(flushed < renamed && renamed < n_taped);
-    CHECK(find_call(CALL_WRITE, new, 0) < flushed);
-    CHECK_EQ(find_call(CALL_WRITE, new, flushed), n_taped);
-    CHECK_EQ(find_call(CALL_TRUNCATE, new, flushed), n_taped);
-    CHECK(find_call(CALL_FSYNC, inode_of(world.state), renamed) < n_taped);
+    check_flushed_before_renamed(&world, old);
+    catalog_close(catalog);
+}
+
+TEST(a_power_cut_while_format_1_is_brought_over_leaves_the_old_file_or_the_new)
+{
+    WORLD world;
+    struct catalog *catalog;
+    ino_t old;
+
+    world_open(&world, false);
+    make_format_1(world.file);
+    old = inode_of(world.file);
+    tape_start();
+    catalog = open_catalog(&world);
+    plan_nothing();
+    REQUIRE(catalog);
+    check_flushed_before_renamed(&world, old);
+    CHECK_EQ(find_call(CALL_WRITE, old, 0), n_taped);
+    CHECK_EQ(find_call(CALL_TRUNCATE, old, 0), n_taped);
+    CHECK_EQ(state_of(&world, catalog), STATE_OLD);
     catalog_close(catalog);
 }
 

@@ -71,11 +71,13 @@ TEST(every_kind_is_there_again_after_a_reopen)
     struct copy copy = copy_number(1), copy_found;
     struct job job = job_number(9), job_found;
     struct pool pool = {.host = "ssd", .uuid = {7}}, pool_found;
+    struct evacuation evacuation = {.host = "ssd", .target = "auto", .total = 3}, evacuation_found;
 
     CHECK_EQ(catalog_put_volume(catalog, &volume), 0);
     CHECK_EQ(catalog_put_copy(catalog, &copy), 0);
     CHECK_EQ(catalog_put_job(catalog, &job), 0);
     CHECK_EQ(catalog_put_pool(catalog, &pool), 0);
+    CHECK_EQ(catalog_put_evacuation(catalog, &evacuation), 0);
     CHECK_EQ(catalog_commit_confirmed(catalog, &world.e), 0);
     catalog_close(catalog);
     catalog = open_catalog(&world);
@@ -89,7 +91,37 @@ TEST(every_kind_is_there_again_after_a_reopen)
     CHECK_EQ(catalog_get_pool(catalog, "ssd", &pool_found), 0);
     CHECK_EQ(pool_found.uuid[0], 7);
     CHECK_EQ(catalog_get_pool(catalog, "hdd", &pool_found), -ENOENT);
+    CHECK_EQ(catalog_get_evacuation(catalog, "ssd", &evacuation_found), 0);
+    CHECK_EQ(evacuation_found.total, 3);
+    CHECK_EQ(catalog_get_evacuation(catalog, "hdd", &evacuation_found), -ENOENT);
     catalog_close(catalog);
+}
+
+static int add_done(const struct evacuation *evacuation, void *arg)
+{
+    *(uint64_t *)arg += evacuation->done;
+    return 0;
+}
+
+TEST(evacuations_are_one_a_host)
+{
+    WORLD world = make_world();
+    OWNED(catalog) struct catalog *catalog = open_catalog(&world);
+    struct evacuation ssd = {.host = "ssd", .target = "auto", .done = 1};
+    struct evacuation hdd = {.host = "hdd", .target = "ssd", .done = 2};
+    uint64_t done = 0;
+
+    CHECK_EQ(catalog_put_evacuation(catalog, &ssd), 0);
+    CHECK_EQ(catalog_put_evacuation(catalog, &hdd), 0);
+    ssd.done = 4;
+    CHECK_EQ(catalog_put_evacuation(catalog, &ssd), 0);
+    CHECK_EQ(catalog_commit(catalog, &world.e), 0);
+    CHECK_EQ(catalog_each_evacuation(catalog, add_done, &done), 0);
+    CHECK_EQ(done, 6);
+    CHECK_EQ(catalog_drop_evacuation(catalog, "ssd"), 0);
+    CHECK_EQ(catalog_commit(catalog, &world.e), 0);
+    CHECK_EQ(catalog_get_evacuation(catalog, "ssd", &ssd), -ENOENT);
+    CHECK_EQ(catalog_get_evacuation(catalog, "hdd", &hdd), 0);
 }
 
 TEST(a_later_record_of_the_same_key_replaces_and_a_drop_removes)
