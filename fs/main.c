@@ -1,26 +1,22 @@
 /*
  * ferryfs: the wiring. Options, the service, the mount, and waiting for the end.
  */
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
 #include "copy/crash_points.h"
+#include "fs/attend.h"
 #include "fs/attr/attr.h"
 #include "fs/backend/backend.h"
 #include "fs/backend/crash_points.h"
 #include "fs/catalog/catalog.h"
 #include "fs/migrate/migration.h"
 #include "fs/mount/mount.h"
+#include "fs/notify.h"
 #include "fs/options.h"
 #include "fs/start.h"
 
@@ -119,38 +115,21 @@ static int do_pool_agent(const struct options *options)
     return backend_agent_main();
 }
 
-/* Until a signal or the end of the mount. */
-static void wait_for_end(int signals, struct mount *mount)
-{
-    struct pollfd fds[2] = {{.fd = signals, .events = POLLIN},
-                            {.fd = mount_ended_fd(mount), .events = POLLIN}};
-    struct signalfd_siginfo info;
+/* What a run has besides the service: who hears of it, and what it hears. */
+struct run {
+    struct start start;
+    struct notify notify;
+    int signals; /* of a signalfd */
+};
 
-    for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            return;
-        if (fds[1].revents) {
-            log_say(LOG_NOTICE, "ending: unmounted");
-            return;
-        }
-        if (!(fds[0].revents & POLLIN) || read(signals, &info, sizeof(info)) != sizeof(info))
-            continue;
-        if (info.ssi_signo != SIGHUP) {
-            log_say(LOG_NOTICE, "ending: signal %u", info.ssi_signo);
-            return;
-        }
-        log_say(LOG_WARNING,
-                "SIGHUP: the configuration is read at the start; restart to change it");
-    }
-}
-
-static int serve(const struct options *options, struct service *service, int signals,
-                 struct start *start, struct err *e)
+static int serve(const struct options *options, struct service *service, struct run *run,
+                 struct err *e)
 {
-    struct mount_config config = {.path = options->mount_point,
-                                  .source = options->source,
-                                  .group = options->group,
-                                  .allow_other = geteuid() == 0};
+    const struct mount_config config = {.path = options->mount_point,
+                                        .source = options->source,
+                                        .group = options->group,
+                                        .allow_other = geteuid() == 0};
+    struct attend *attend = NULL;
     struct mount *mount = NULL;
     int r = service_wait(service, START_MS), stopped;
 
@@ -159,7 +138,12 @@ static int serve(const struct options *options, struct service *service, int sig
     else
         err_set(e, -r, "the service did not start");
     if (r == 0) {
-        service_on_change(service, mount_changed, mount);
+        attend = attend_open(service, mount, &run->notify);
+        if (!attend)
+            r = err_set(e, ENOMEM, "no memory, or too many open files");
+    }
+    if (r == 0) {
+        service_on_change(service, attend_changed, attend);
         r = mount_serve(mount);
         if (r < 0)
             err_set(e, -r, "cannot serve %s: %s", options->mount_point, strerror(-r));
@@ -167,9 +151,10 @@ static int serve(const struct options *options, struct service *service, int sig
     if (r == 0) {
         log_say(LOG_NOTICE, "ferryfs %s: %zu host%s at %s", FERRYFS_VERSION,
                 options->service.n_hosts, plural(options), options->mount_point);
-        r = start_end(start);
+        notify_say(&run->notify, "READY=1\n");
+        r = start_end(&run->start);
         if (r == 0)
-            wait_for_end(signals, mount);
+            attend_until_end(attend, run->signals);
     }
     stopped = service_stop(service, STOP_MS);
     if (stopped < 0) { /* a disk holds the owner: the journal is whole at any moment */
@@ -177,6 +162,7 @@ static int serve(const struct options *options, struct service *service, int sig
         mount_detach(mount);
         _exit(r < 0 ? EXIT_FAILED : EXIT_OK);
     }
+    attend_close(attend);
     mount_close(mount);
     return r;
 }
@@ -184,9 +170,8 @@ static int serve(const struct options *options, struct service *service, int sig
 static int do_run(const struct options *options)
 {
     struct service_config config = options->service;
-    struct start start = START_INIT;
+    struct run run = {.start = START_INIT, .signals = -1};
     struct service *service = NULL;
-    OWNED(fd) int signals = -1;
     char worker[PATH_MAX];
     struct err e = {0};
     int r = start_find_worker(worker, &e);
@@ -195,19 +180,22 @@ static int do_run(const struct options *options)
     if (r == 0)
         r = start_make_folders(options, &e);
     if (r == 0 && !options->foreground)
-        r = start_leave_terminal(options, &start);
+        r = start_leave_terminal(options, &run.start);
     start_prepare_process();
     log_init("ferryfs", !options->foreground);
+    notify_open(&run.notify);
     if (r == 0)
-        r = signals = start_signals_fd();
+        r = run.signals = start_signals_fd();
     if (r >= 0)
         r = service_open(&config, &service, &e);
     if (r == 0) {
-        r = serve(options, service, signals, &start, &e);
+        r = serve(options, service, &run, &e);
         service_close(service);
     }
     if (r < 0)
-        start_fail(&start, exit_code_of(r), e.text[0] ? e.text : strerror(-r));
+        start_fail(&run.start, exit_code_of(r), e.text[0] ? e.text : strerror(-r));
+    owned_fd(&run.signals);
+    notify_close(&run.notify);
     return r < 0 ? exit_code_of(r) : EXIT_OK;
 }
 

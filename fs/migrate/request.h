@@ -42,3 +42,6 @@ struct request {
     void *answer_arg;
     int result;
 };
+
+/* The owner: it was carried out; answered when this turn's changes are published. */
+void request_done(struct request *request, struct service *service, int result);

@@ -176,7 +176,6 @@ char *report_history(struct service *s);
 char *report_hidden(struct service *s);
 
 /* service.c */
-void request_done(struct request *request, struct service *s, int result);
 uint64_t world_now_s(void);
 
 /* target.c: requests that are being checked. Answered with ESHUTDOWN. */

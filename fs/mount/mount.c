@@ -97,6 +97,11 @@ int mount_ended_fd(struct mount *mount)
     return mount->ended_fd;
 }
 
+bool mount_is_alive(struct mount *mount)
+{
+    return session_is_alive(mount);
+}
+
 void mount_detach(struct mount *mount)
 {
     int r;

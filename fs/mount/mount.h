@@ -35,6 +35,12 @@ int mount_serve(struct mount *mount);
 /* Readable when the mount is over (umount from outside, or the connection was aborted). */
 int mount_ended_fd(struct mount *mount);
 
+/*
+ * Whether all that serve do: false where a thread is at the request that it was at the last time.
+ * Always from the same thread.
+ */
+bool mount_is_alive(struct mount *mount);
+
 /* Unmount, lazily where it is busy, and wait for nobody: for a process that ends at once. NULL is
  * allowed. */
 void mount_detach(struct mount *mount);

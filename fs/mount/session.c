@@ -43,7 +43,9 @@ static void init(void *userdata, struct fuse_conn_info *conn)
 struct server {
     struct mount *mount;
     pthread_t thread;
-    void *bytes; /* of a request */
+    void *bytes;            /* of a request */
+    _Atomic uint64_t turns; /* odd while it serves a request */
+    uint64_t seen;          /* to session_is_alive */
 };
 
 static const struct fuse_lowlevel_ops ops = {
@@ -212,6 +214,13 @@ static void wait_for_all(struct mount *mount)
     pthread_mutex_unlock(&mount->lock);
 }
 
+static void serve_one(struct server *server, const struct fuse_buf *buf)
+{
+    atomic_fetch_add_explicit(&server->turns, 1, memory_order_relaxed);
+    fuse_session_process_buf(server->mount->session, buf);
+    atomic_fetch_add_explicit(&server->turns, 1, memory_order_relaxed);
+}
+
 static void *serve(void *arg)
 {
     struct server *server = arg;
@@ -223,7 +232,7 @@ static void *serve(void *arg)
     while (r > 0 && !atomic_load(&server->mount->stopping)) {
         r = await(server->mount, &buf);
         if (r > 0)
-            fuse_session_process_buf(server->mount->session, &buf);
+            serve_one(server, &buf);
     }
     if (r < 0)
         say_end(server->mount, r);
@@ -262,6 +271,20 @@ int session_serve(struct mount *mount)
     pthread_mutex_unlock(&mount->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return r;
+}
+
+bool session_is_alive(struct mount *mount)
+{
+    bool alive = true;
+
+    for (unsigned i = 0; i < mount->n_running; i++) {
+        struct server *server = &mount->servers[i];
+        uint64_t turns = atomic_load_explicit(&server->turns, memory_order_relaxed);
+
+        alive &= turns % 2 == 0 || turns != server->seen;
+        server->seen = turns;
+    }
+    return alive;
 }
 
 void session_stop(struct mount *mount)

@@ -11,6 +11,7 @@
 int session_open(struct mount *mount, const struct mount_config *config, struct err *e);
 /* Start mount->n_threads threads. 0 or a negative errno. */
 int session_serve(struct mount *mount);
+bool session_is_alive(struct mount *mount); /* mount_is_alive */
 /* Stop and join them. */
 void session_stop(struct mount *mount);
 /* Let go of the connection: whoever still waits for an answer gets ECONNABORTED. */

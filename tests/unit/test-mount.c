@@ -300,4 +300,29 @@ TEST(who_may_open_what_is_said_by_the_modes)
     mounted_end(&m);
 }
 
+static void *write_max_jobs(void *arg)
+{
+    CHECK_EQ(write_at(arg, ".control/max_jobs", "3\n"), 0);
+    return NULL;
+}
+
+TEST(a_thread_that_serves_no_more_is_noticed)
+{
+    struct mounted m = mounted_begin(1);
+    pthread_t writer;
+
+    for (int i = 0; i < 100; i++)
+        CHECK(mount_is_alive(m.mount));
+    pthread_mutex_lock(&m.service->lock); /* a thread hands the command on, and stays there */
+    REQUIRE(pthread_create(&writer, NULL, write_max_jobs, &m) == 0);
+    until_true(!mount_is_alive(m.mount));
+    CHECK(!mount_is_alive(m.mount));
+    pthread_mutex_unlock(&m.service->lock);
+    pthread_join(writer, NULL);
+    until_true(mount_is_alive(m.mount));
+    CHECK_STR(text_at(&m, "vol00001/status"), "available\n");
+    CHECK(mount_is_alive(m.mount));
+    mounted_end(&m);
+}
+
 TEST_MAIN
