@@ -44,9 +44,7 @@ static int begin(struct mount *mount, fuse_req_t req, fuse_ino_t ino,
     if (r == 0)
         r = may_open(&node, fi, own);
     if (r == 0)
-        r = handle_open(mount, &node, &caller, ret);
-    if (r == 0)
-        (*ret)->own = own;
+        r = handle_open(mount, &node, &caller, own, ret);
     return r;
 }
 

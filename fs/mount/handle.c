@@ -110,7 +110,7 @@ static int insert(struct handles *handles, struct handle *handle)
     return 0;
 }
 
-int handle_open(struct mount *mount, const struct node *node, const struct caller *caller,
+int handle_open(struct mount *mount, const struct node *node, const struct caller *caller, bool own,
                 struct handle **ret)
 {
     struct handle *handle = calloc(1, sizeof(*handle));
@@ -121,6 +121,7 @@ int handle_open(struct mount *mount, const struct node *node, const struct calle
     atomic_init(&handle->refs, 2);
     handle->node = *node;
     handle->caller = *caller;
+    handle->own = own;
     pthread_mutex_lock(&mount->lock);
     r = insert(&mount->handles, handle);
     pthread_mutex_unlock(&mount->lock);

@@ -60,7 +60,7 @@ struct handles {
 
 /* 0; -ENFILE, -EMFILE (of this user) or -ENOMEM. One reference is the table's, until handle_remove,
  * one the caller's. */
-int handle_open(struct mount *mount, const struct node *node, const struct caller *caller,
+int handle_open(struct mount *mount, const struct node *node, const struct caller *caller, bool own,
                 struct handle **ret);
 void handle_remove(struct mount *mount, struct handle *handle);
 /* With a reference; NULL: no such handle, or not of that inode. */

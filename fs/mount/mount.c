@@ -128,7 +128,7 @@ void mount_changed(void *arg, enum about about, uint64_t number, uint32_t events
 {
     struct mount *mount = arg;
 
-    node_changed(mount, about, events);
+    node_changed(mount, about, number, events);
     file_changed(mount, about, number, events);
     park_stir(mount, about, number, events);
     touch_tell(mount, about, number, events);

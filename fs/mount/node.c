@@ -70,10 +70,23 @@ double node_entry_timeout(void)
     return REMEMBER_S;
 }
 
-/* Of directories the kernel is told when they change (node_changed); a file's size is asked for. */
+/*
+ * The kernel is told of what changes (node_changed), before who changed it is answered. Not told,
+ * and asked for each time: what changes between two publications, what waits, and what any host may
+ * change of every volume.
+ */
+static bool is_remembered(const struct node *node)
+{
+    const struct attr *attr = node->attr;
+    bool always = attr && (attr->wakes_on == EVENT_PROGRESS || attr->ready ||
+                           node->dir->about != ABOUT_VOLUME);
+
+    return !always && !(attr && attr->wakes_on == EVENT_HOST);
+}
+
 double node_attr_timeout(const struct node *node)
 {
-    return node->attr ? 0 : REMEMBER_S;
+    return is_remembered(node) ? REMEMBER_S : 0;
 }
 
 static size_t n_members(const struct view *view, const struct attr_dir *dir)
@@ -291,11 +304,25 @@ static void forget_gone(struct mount *mount, const struct view *before, const st
     }
 }
 
-void node_changed(struct mount *mount, enum about about, uint32_t events)
+/* The sizes and dates of a volume's files. */
+static void forget_files(struct mount *mount, uint64_t number, uint32_t events)
+{
+    for (int id = 0; id < ATTR_DIR_N; id++)
+        for (size_t i = 0; i < attr_dirs[id]->n_attrs; i++) {
+            const struct node node = {attr_dirs[id], &attr_dirs[id]->attrs[i], number};
+
+            if (is_remembered(&node) && node_wakes(&node, ABOUT_VOLUME, number, events))
+                forget_attr(mount, &node);
+        }
+}
+
+void node_changed(struct mount *mount, enum about about, uint64_t number, uint32_t events)
 {
     const struct node root = {attr_dirs[ATTR_DIR_ROOT], NULL, 0};
     struct view *now;
 
+    if (about == ABOUT_VOLUME)
+        forget_files(mount, number, events);
     if (about != ABOUT_SERVICE || !(events & EVENT_BIT(EVENT_MEMBERS)))
         return;
     now = view_get(mount->views);

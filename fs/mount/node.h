@@ -43,8 +43,8 @@ void node_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *to, int what,
                   struct fuse_file_info *fi);
 void node_statfs(fuse_req_t req, fuse_ino_t ino);
 
-/* The owner: tell the kernel of directories that changed or are gone. */
-void node_changed(struct mount *mount, enum about about, uint32_t events);
+/* The owner: tell the kernel of what it remembers and has changed, or is gone. */
+void node_changed(struct mount *mount, enum about about, uint64_t number, uint32_t events);
 
 /* How long the kernel may remember, in seconds. */
 double node_entry_timeout(void);

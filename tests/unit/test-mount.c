@@ -55,6 +55,37 @@ TEST(st_size_is_true_and_mtime_is_that_of_the_value)
     mounted_end(&m);
 }
 
+static void fail_job(struct view_volume *volume)
+{
+    volume->result = "error";
+    volume->status = VOLUME_ERROR;
+}
+
+static off_t size_at(const struct mounted *m, const char *name)
+{
+    struct stat st = {0};
+
+    CHECK_EQ(stat(at(m, name), &st), 0);
+    return st.st_size;
+}
+
+/* Just before the change the kernel was told that it may remember. */
+TEST(st_size_is_true_at_once_after_a_change)
+{
+    struct mounted m = mounted_begin(2);
+
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQ(size_at(&m, "vol00002/status"), 10);
+        change_volume(m.service, 2, fail_job, JOB_EVENTS);
+        CHECK_EQ(size_at(&m, "vol00002/status"), 6);
+        CHECK_EQ(size_at(&m, "vol00002/migrate/status"), 6);
+        CHECK_EQ(size_at(&m, "vol00001/status"), 10);
+        change_volume(m.service, 2, end_job, JOB_EVENTS);
+        CHECK_EQ(size_at(&m, "vol00002/migrate/status"), 8);
+    }
+    mounted_end(&m);
+}
+
 TEST(directories_tell_how_many_are_in_them_and_since_when)
 {
     struct mounted m = mounted_begin(3);
