@@ -348,6 +348,8 @@ static bool begin_piece(struct slot *slot)
 
 void copier_step(struct copier *copier)
 {
+    if (!slots_may_begin(copier->slots, copier->job->speed_bytes_per_s))
+        return;
     while (!slots_are_over(copier->slots)) {
         struct slot *slot = slots_take(copier->slots, copier);
 

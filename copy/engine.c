@@ -144,6 +144,8 @@ static void step(void *arg)
 
     if (copy->to_tell)
         tell(copy);
+    if (slots->n_in_flight == 0)
+        tally_beat(&copy->copier.tally);
     if (slots_are_over(slots) || copy->flush_error < 0)
         return; /* let it come to rest */
     keep_checkpoints(copy);

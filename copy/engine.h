@@ -25,10 +25,11 @@ struct engine_job {
     uint64_t size_bytes;          /* of both */
     uint64_t block_bytes;    /* of a request, and that a digest covers: a power of 2; 0: preset */
     const atomic_bool *stop; /* give up within a request: -ECANCELED */
-    const _Atomic uint64_t *speed_bytes_per_s; /* THROTTLE_NONE or above 0, of data read from the
-                                                  source; NULL: no limit */
-    struct progress *progress;                 /* its members only grow */
-    struct digests *digests; /* of size_bytes and block_bytes, none set; see below */
+    /* Of data read from the source; 0: nothing is begun until it is more; THROTTLE_NONE, or NULL:
+     * no limit. */
+    const _Atomic uint64_t *speed_bytes_per_s;
+    struct progress *progress; /* its members only grow */
+    struct digests *digests;   /* of size_bytes and block_bytes, none set; see below */
 
     /* engine_copy */
     struct journal_mark start; /* what is settled and flushed already */

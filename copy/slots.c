@@ -103,15 +103,24 @@ int slots_tell(const struct slots *slots, struct engine_result *ret)
     return slots->error;
 }
 
+bool slots_may_begin(struct slots *slots, const _Atomic uint64_t *bytes_per_s)
+{
+    if (!bytes_per_s || atomic_load(bytes_per_s) > 0)
+        return true;
+    slots_wake_by(slots, io_now_ns() + SPEED_LOOK_NS);
+    return false;
+}
+
 bool slots_may_read(struct slots *slots, struct throttle *throttle,
                     const _Atomic uint64_t *bytes_per_s, size_t n_bytes)
 {
-    uint64_t now_ns, at_ns;
+    uint64_t now_ns, at_ns, speed;
 
     if (!bytes_per_s || n_bytes == 0)
         return true;
     now_ns = io_now_ns();
-    at_ns = throttle_next_ns(throttle, atomic_load(bytes_per_s), now_ns);
+    speed = atomic_load(bytes_per_s);
+    at_ns = speed > 0 ? throttle_next_ns(throttle, speed, now_ns) : UINT64_MAX;
     if (at_ns <= now_ns) {
         throttle_spend(throttle, n_bytes);
         return true;

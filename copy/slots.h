@@ -85,8 +85,11 @@ void slots_fail(struct slots *slots, int r, const struct transfer_error *where);
 /* Why they are over: returns it, and fills in what of ret is about it. */
 int slots_tell(const struct slots *slots, struct engine_result *ret);
 
-/* May n bytes of the source be read now, at this speed (NULL: any)? Then they are spent; else there
- * will be another step. */
+/* May anything be begun, at this speed (NULL: any)? Not while it is 0; there will be another step.
+ */
+bool slots_may_begin(struct slots *slots, const _Atomic uint64_t *bytes_per_s);
+
+/* May n bytes of the source be read now? Then they are spent; else there will be another step. */
 bool slots_may_read(struct slots *slots, struct throttle *throttle,
                     const _Atomic uint64_t *bytes_per_s, size_t n_bytes);
 

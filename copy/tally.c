@@ -43,6 +43,11 @@ void tally_settled(struct tally *tally, struct tally_step step)
     add(&progress->beats, 1);
 }
 
+void tally_beat(struct tally *tally)
+{
+    add(&tally->progress->beats, 1);
+}
+
 void tally_verified(struct tally *tally, uint64_t n_bytes)
 {
     tally->verified_bytes += n_bytes;

@@ -305,6 +305,8 @@ static bool begin_piece(struct slot *slot)
 
 void verifier_step(struct verifier *verifier, unsigned n_slots_max)
 {
+    if (!slots_may_begin(verifier->slots, verifier->job->speed_bytes_per_s))
+        return;
     while (!slots_are_over(verifier->slots) && verifier->n_busy < n_slots_max) {
         struct slot *slot = slots_take(verifier->slots, verifier);
 

@@ -37,7 +37,10 @@ static void step(void *arg)
 {
     struct verify *verify = arg;
 
-    verifier_step(&verify->verifier, verify->slots.n_slots);
+    if (verify->slots.n_in_flight == 0)
+        tally_beat(&verify->tally);
+    if (!slots_are_over(&verify->slots))
+        verifier_step(&verify->verifier, verify->slots.n_slots);
 }
 
 static int conclude(struct verify *verify, struct engine_result *ret)

@@ -2,11 +2,10 @@
  * What the daemon and its copy-worker say to each other: messages of one struct each over the
  * SOCK_SEQPACKET socket that is the worker's descriptor 3, and progress in memory they share.
  *
- * The worker's descriptors: 3 the socket; 4 the shared memory (struct progress, PROGRESS_BYTES);
- * 5 the source, read-only; 6 the destination, read and write; each a file or a parcel (io_wrap);
- * from 7 on whatever must stay open as long as it lives (the destination pool's lock). It opens
- * nothing by name.
- * Both ends are one build; a worker refuses another WIRE_VERSION.
+ * The worker's descriptors: 3 the socket; 4 the shared memory (struct wire_memory,
+ * WIRE_MEMORY_BYTES); 5 the source, read-only; 6 the destination, read and write; each a file or a
+ * parcel (io_wrap); from 7 on whatever must stay open as long as it lives (the destination pool's
+ * lock). It opens nothing by name. Both ends are one build; a worker refuses another WIRE_VERSION.
  */
 #pragma once
 
@@ -15,11 +14,11 @@
 
 #include "copy/base/err.h"
 
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 
 enum wire_fd {
     WIRE_FD_SOCKET = 3,
-    WIRE_FD_PROGRESS,
+    WIRE_FD_MEMORY,
     WIRE_FD_SOURCE,
     WIRE_FD_DESTINATION,
     WIRE_FD_HELD
@@ -35,10 +34,23 @@ struct progress {
     _Atomic uint64_t hole_bytes;     /* never read: holes of the source */
     _Atomic uint64_t skipped_bytes;  /* settled by an earlier run */
     _Atomic uint64_t verified_bytes; /* read back and compared */
-    _Atomic uint64_t beats;          /* one more at every block: the worker is alive */
-    _Atomic uint64_t cloned_bytes;   /* share the source's storage */
+    /* One more at every block, and whenever nothing is asked of a disk: it stands still while one
+     * does not answer. */
+    _Atomic uint64_t beats;
+    _Atomic uint64_t cloned_bytes; /* share the source's storage */
 };
-#define PROGRESS_BYTES 4096
+
+/* Written by the daemon alone, heeded by the worker at every block. */
+struct steering {
+    /* Of data read from the source; 0: nothing is begun; UINT64_MAX: no limit. */
+    _Atomic uint64_t speed_bytes_per_s;
+};
+
+struct wire_memory {
+    struct progress progress;
+    _Alignas(64) struct steering steering;
+};
+#define WIRE_MEMORY_BYTES 4096
 
 /* daemon -> worker */
 enum wire_command {

@@ -24,12 +24,17 @@
 #include "copy/sandbox.h"
 #include "copy/wire.h"
 
+#define SMOOTH_BYTES_PER_S                                                                         \
+    (UINT64_C(16) << 20) /* below it, small blocks: 16 a second are smooth                         \
+                          */
+
 struct worker {
-    struct progress *progress;
+    struct wire_memory *memory;
     struct endpoint *source, *destination;
     struct queue *queue;     /* the job's thread's, while there is one */
     struct digests *digests; /* of the job, and afterwards of a whole copy; NULL: none */
     uint64_t digests_bytes;  /* the size that they are of */
+    uint64_t block_bytes;    /* of the job */
     atomic_bool stop;
     bool busy; /* from here on: the job's, while it runs */
     struct wire_request request;
@@ -76,17 +81,27 @@ static void forget_digests(struct worker *worker)
     worker->digests = NULL;
 }
 
+/* Blocks stay as they are from here on: there is a digest of each. */
+static void choose_blocks(struct worker *worker)
+{
+    uint64_t speed = atomic_load(&worker->memory->steering.speed_bytes_per_s);
+    bool slow = speed > 0 && speed < SMOOTH_BYTES_PER_S;
+
+    worker->block_bytes = slow ? ENGINE_BLOCK_MIN_BYTES : ENGINE_BLOCK_BYTES;
+}
+
 static int prepare_digests(struct worker *worker)
 {
     uint64_t size_bytes = worker->request.size_bytes;
 
     forget_digests(worker);
     worker->digests_bytes = size_bytes;
-    return digests_open(size_bytes, ENGINE_BLOCK_BYTES, &worker->digests);
+    return digests_open(size_bytes, worker->block_bytes, &worker->digests);
 }
 
 static int prepare_copy(struct worker *worker)
 {
+    choose_blocks(worker);
     forget_digests(worker);
     return worker->request.start_bytes == 0 ? prepare_digests(worker) : 0;
 }
@@ -102,8 +117,10 @@ static void conclude_copy(struct worker *worker, int r)
 
 static int prepare_verify(struct worker *worker)
 {
-    if (worker->request.compare_source)
+    if (worker->request.compare_source) {
+        choose_blocks(worker);
         return prepare_digests(worker);
+    }
     return worker->digests && worker->digests_bytes == worker->request.size_bytes ? 0 : -EINVAL;
 }
 
@@ -149,7 +166,8 @@ static void run_job(struct worker *worker, const struct command *command)
         .destination = worker->destination,
         .size_bytes = request->size_bytes,
         .stop = &worker->stop,
-        .progress = worker->progress,
+        .speed_bytes_per_s = &worker->memory->steering.speed_bytes_per_s,
+        .progress = &worker->memory->progress,
         .start = {.low_bytes = request->start_bytes},
         .checkpoint_ns = request->checkpoint_ns,
         .destination_zero = request->destination_zero != 0,
@@ -160,6 +178,7 @@ static void run_job(struct worker *worker, const struct command *command)
     };
     int r = command->prepare(worker);
 
+    job.block_bytes = worker->block_bytes;
     job.digests = worker->digests;
     if (r < 0)
         engine_refuse(&result, r, "cannot prepare the digests");
@@ -303,12 +322,12 @@ static int prepare(struct worker *worker, struct err *e)
     for (size_t i = 0; i < ARRAY_N(ignored); i++)
         signal(ignored[i],
                SIG_IGN); /* those who stop a whole group mean the daemon, which tells us */
-    if (fstat(WIRE_FD_PROGRESS, &st) < 0 || st.st_size < PROGRESS_BYTES)
+    if (fstat(WIRE_FD_MEMORY, &st) < 0 || st.st_size < WIRE_MEMORY_BYTES)
         return err_set(e, EBADF, "copy-worker is started by ferryfs, not by hand");
-    worker->progress =
-        mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, WIRE_FD_PROGRESS, 0);
-    if (worker->progress == MAP_FAILED)
-        return err_set(e, errno, "cannot map the progress: %s", strerror(errno));
+    worker->memory =
+        mmap(NULL, WIRE_MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, WIRE_FD_MEMORY, 0);
+    if (worker->memory == MAP_FAILED)
+        return err_set(e, errno, "cannot map the shared memory: %s", strerror(errno));
     worker->done_fd = eventfd(0, EFD_CLOEXEC);
     if (worker->done_fd < 0)
         return err_set(e, errno, "cannot make an eventfd: %s", strerror(errno));

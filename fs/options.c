@@ -158,6 +158,8 @@ void options_init(struct options *options)
                  home && *home == '/' ? home : "/tmp");
     options->service.max_jobs = max_jobs_option.preset;
     options->service.max_queue = max_queue_option.preset;
+    options->service.speed_bytes_per_s = speed_option.preset;
+    options->service.stall_s = 60;
     options->service.grace_s = 60;
 }
 

@@ -45,29 +45,47 @@ static int set_group(struct options *options, const char *value, struct err *e)
     return 0;
 }
 
-static int set_count(const struct option_row *row, const char *value, uint64_t *ret, struct err *e)
+static int set_option(const struct option_row *row, const char *value, uint64_t *ret, struct err *e)
 {
     if (option_parse(row, value, ret) < 0)
-        return err_set(e, EINVAL, "%s is a number from %" PRIu64 " to %" PRIu64, row->name,
-                       row->min, row->max);
+        return err_set(e, EINVAL, "%s is %s", row->name, row->takes);
     return 0;
 }
 
 static int set_max_jobs(struct options *options, const char *value, struct err *e)
 {
-    return set_count(&max_jobs_option, value, &options->service.max_jobs, e);
+    return set_option(&max_jobs_option, value, &options->service.max_jobs, e);
 }
 
 static int set_max_queue(struct options *options, const char *value, struct err *e)
 {
-    return set_count(&max_queue_option, value, &options->service.max_queue, e);
+    return set_option(&max_queue_option, value, &options->service.max_queue, e);
+}
+
+static int set_speed(struct options *options, const char *value, struct err *e)
+{
+    return set_option(&speed_option, value, &options->service.speed_bytes_per_s, e);
+}
+
+static int set_pause(struct options *options, const char *value, struct err *e)
+{
+    return set_option(&pause_option, value, &options->service.pause, e);
+}
+
+static int set_stall(struct options *options, const char *value, struct err *e)
+{
+    static const struct option_row stall = {
+        .name = "stall", .kind = OPTION_COUNT, .max = 86400, .takes = "a number from 0 to 86400"};
+
+    return set_option(&stall, value, &options->service.stall_s, e);
 }
 
 static int set_grace(struct options *options, const char *value, struct err *e)
 {
-    static const struct option_row grace = {.name = "grace", .kind = OPTION_COUNT, .max = 86400};
+    static const struct option_row grace = {
+        .name = "grace", .kind = OPTION_COUNT, .max = 86400, .takes = "a number from 0 to 86400"};
 
-    return set_count(&grace, value, &options->service.grace_s, e);
+    return set_option(&grace, value, &options->service.grace_s, e);
 }
 
 const struct setting settings[SETTINGS_N] = {
@@ -75,7 +93,11 @@ const struct setting settings[SETTINGS_N] = {
     {"group", "NAME", "may write the controls (the daemon's own)", set_group},
     {"max_jobs", "N", "migrations at once; more are queued (2)", set_max_jobs},
     {"max_queue", "N", "migrations that may wait (1000)", set_max_queue},
-    {"grace", "SECONDS", "how long a job waits for space before it rolls back (60)", set_grace},
+    {"speed", "RATE", "bytes a second of all migrations (max)", set_speed},
+    {"pause", "0|1", "1: nothing moves until .control/pause is written (0)", set_pause},
+    {"stall", "SECONDS", "a job is stopped when no disk answers for so long; 0: never (60)",
+     set_stall},
+    {"grace", "SECONDS", "how long a job may be stopped before it rolls back (60)", set_grace},
 };
 
 static struct host_config *find_host(struct options *options, const char *name)
@@ -107,7 +129,9 @@ struct host_config *setting_host(struct options *options, const char *name, stru
     }
     options->hosts = hosts;
     host = &hosts[options->service.n_hosts++];
-    *host = (struct host_config){.driver = "dir", .max_jobs = max_jobs_option.preset};
+    *host = (struct host_config){.driver = "dir",
+                                 .max_jobs = max_jobs_option.preset,
+                                 .speed_bytes_per_s = speed_option.preset};
     snprintf(host->name, sizeof(host->name), "%s", name);
     return host;
 }
@@ -149,16 +173,29 @@ static int set_host_driver(struct host_config *host, const char *value, struct e
 
 static int set_host_max_jobs(struct host_config *host, const char *value, struct err *e)
 {
-    return set_count(&max_jobs_option, value, &host->max_jobs, e);
+    return set_option(&max_jobs_option, value, &host->max_jobs, e);
+}
+
+static int set_host_speed(struct host_config *host, const char *value, struct err *e)
+{
+    return set_option(&speed_option, value, &host->speed_bytes_per_s, e);
+}
+
+static int set_host_drain(struct host_config *host, const char *value, struct err *e)
+{
+    uint64_t drain = 0;
+    int r = set_option(&drain_option, value, &drain, e);
+
+    host->drain = drain != 0;
+    return r;
 }
 
 static const struct {
     const char *name;
     int (*set)(struct host_config *host, const char *value, struct err *e);
 } host_keys[] = {
-    {"path", set_host_path},
-    {"driver", set_host_driver},
-    {"max_jobs", set_host_max_jobs},
+    {"path", set_host_path},   {"driver", set_host_driver}, {"max_jobs", set_host_max_jobs},
+    {"speed", set_host_speed}, {"drain", set_host_drain},
 };
 
 /* A path that lasts must not depend on where the program is started. */

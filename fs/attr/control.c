@@ -13,6 +13,10 @@ static void help_show(const struct attr_of *of, struct text *out)
 {
     (void)of;
     attr_describe(out);
+    text_add(
+        out,
+        "\nWhat a file sets holds until it is written again or ferryfs ends; then it is what the\n"
+        "configuration says, see ferryfs(5).\n");
 }
 
 static void health_show(const struct attr_of *of, struct text *out)
@@ -56,9 +60,20 @@ static void max_queue_show(const struct attr_of *of, struct text *out)
     row_option(out, &max_queue_option, of->view->max_queue);
 }
 
+static void pause_show(const struct attr_of *of, struct text *out)
+{
+    row_option(out, &pause_option, of->view->pause);
+}
+
+static void speed_show(const struct attr_of *of, struct text *out)
+{
+    row_option(out, &speed_option, of->view->speed_bytes_per_s);
+}
+
 static const struct attr rows[] = {
     ATTR_RO(version, "the version of ferryfs"),
-    ATTR_RO(help, "every file: path, mode and meaning, with tabs between"),
+    ATTR_RO(help,
+            "every file: path, mode and meaning, with tabs between; then what else holds for all"),
     ATTR_RO(health, "ok, recovering N, or degraded and why", .wakes_on = EVENT_HEALTH),
     ATTR_RO(jobs, "a line a job: volume source destination phase percent eta rate method",
             .wakes_on = EVENT_JOBS),
@@ -71,6 +86,9 @@ static const struct attr rows[] = {
     ATTR_RW(rescan, "write 1 to look at the pools again"),
     ATTR_RW(max_jobs, "jobs that run at once, the others wait", .wakes_on = EVENT_SETTING),
     ATTR_RW(max_queue, "jobs that may wait", .wakes_on = EVENT_SETTING),
+    ATTR_RW(pause, "1: no job moves a byte, and none begins, until 0 is written",
+            .wakes_on = EVENT_SETTING),
+    ATTR_RW(speed, "bytes/s of all jobs together, or max", .wakes_on = EVENT_SETTING),
 };
 
 const struct attr_dir control_dir = {

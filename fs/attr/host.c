@@ -58,6 +58,11 @@ static void max_jobs_show(const struct attr_of *of, struct text *out)
     row_option(out, &max_jobs_option, of->host->max_jobs);
 }
 
+static void speed_show(const struct attr_of *of, struct text *out)
+{
+    row_option(out, &speed_option, of->host->speed_bytes_per_s);
+}
+
 static const struct attr rows[] = {
     ATTR_RO(state, "up or down", .wakes_on = EVENT_HOST),
     ATTR_RO(driver, "what kind of storage it is"),
@@ -70,6 +75,7 @@ static const struct attr rows[] = {
     ATTR_RO(last_error, "what last went wrong there, or null", .wakes_on = EVENT_HOST),
     ATTR_RW(drain, "1: no volume is moved there", .wakes_on = EVENT_SETTING),
     ATTR_RW(max_jobs, "jobs that run there at once", .wakes_on = EVENT_SETTING),
+    ATTR_RW(speed, "bytes/s of all its jobs together, or max", .wakes_on = EVENT_SETTING),
 };
 
 const struct attr_dir host_dir = {

@@ -76,6 +76,16 @@ static void rate_show(const struct attr_of *of, struct text *out)
     row_number(out, rate == UINT64_MAX ? 0 : rate);
 }
 
+/* 0: no limit, or no job. */
+static uint64_t speed_effective(const struct view_volume *volume)
+{
+    uint64_t speed = SPEED_MAX;
+
+    if (volume->has_job && volume->meter)
+        speed = atomic_load(&volume->meter->speed_bytes_per_s);
+    return speed == SPEED_MAX ? 0 : speed;
+}
+
 /* The keys of INTERFACE in its order; what no job can have yet is 0. */
 static void stat_show(const struct attr_of *of, struct text *out)
 {
@@ -100,7 +110,7 @@ static void stat_show(const struct attr_of *of, struct text *out)
         {"bytes_dirty", 0},
         {"checkpoint", stat->checkpoint_bytes},
         {"resumes", stat->resumes},
-        {"speed_effective", 0},
+        {"speed_effective", speed_effective(volume)},
         {"downtime_ms", 0},
         {"claim_weak", stat->claim_weak},
     };
@@ -139,10 +149,24 @@ static void candidates_show(const struct attr_of *of, struct text *out)
     refuse_candidates(of->view, of->volume, out);
 }
 
+static void show_option(const struct attr_of *of, struct text *out, enum volume_option option)
+{
+    row_option(out, &volume_options[option], of->volume->options[option]);
+}
+
+static void speed_show(const struct attr_of *of, struct text *out)
+{
+    show_option(of, out, VOLUME_OPTION_SPEED);
+}
+
+static void pause_show(const struct attr_of *of, struct text *out)
+{
+    show_option(of, out, VOLUME_OPTION_PAUSE);
+}
+
 static void verify_show(const struct attr_of *of, struct text *out)
 {
-    row_option(out, &volume_options[VOLUME_OPTION_VERIFY],
-               of->volume->options[VOLUME_OPTION_VERIFY]);
+    show_option(of, out, VOLUME_OPTION_VERIFY);
 }
 
 static const struct attr rows[] = {
@@ -168,6 +192,10 @@ static const struct attr rows[] = {
             .ready = wait_ready, .unlisted = true),
     ATTR_RO(candidates, "every other host, best first: HOST ok or HOST ERRNO reason, free bytes",
             .wakes_on = EVENT_HOST),
+    ATTR_RW(pause, "1: the job stands still until 0 is written; it can be aborted",
+            .wakes_on = EVENT_SETTING),
+    ATTR_RW(speed, "bytes/s at most, or max; K, M, G and T are powers of 1024",
+            .wakes_on = EVENT_SETTING),
     ATTR_RW(verify, "full or off: read back and compare what was copied; not while a job runs",
             .wakes_on = EVENT_SETTING),
 };

@@ -273,7 +273,9 @@ int host_open(struct loop *loop, const struct host_config *config, struct host *
                           .agent = CHILD_NONE,
                           .sock = -1,
                           .lock_fd = -1,
-                          .max_jobs = config->max_jobs};
+                          .drain = config->drain,
+                          .max_jobs = config->max_jobs,
+                          .speed_bytes_per_s = config->speed_bytes_per_s};
     r = loop_add_timer(loop, restart, host, &host->restart);
     if (r == 0)
         r = loop_add_timer(loop, watch, host, &host->watch);

@@ -16,7 +16,8 @@ struct host_config {
     char name[TEXT_HOST_BYTES];
     char driver[16];
     char path[PATH_MAX];
-    uint64_t max_jobs; /* preset of its file */
+    uint64_t max_jobs, speed_bytes_per_s; /* presets of their files */
+    bool drain;
     bool on_command_line;
 };
 
@@ -50,7 +51,7 @@ struct host {
     uint64_t scans; /* complete ones in this run */
     /* Settings and sums, kept here by the owner. */
     bool drain;
-    uint64_t max_jobs, reserved_bytes, n_jobs, n_volumes;
+    uint64_t max_jobs, speed_bytes_per_s, reserved_bytes, n_jobs, n_volumes;
     char alias_of[TEXT_HOST_BYTES];
 
     struct loop *loop;

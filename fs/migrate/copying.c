@@ -22,7 +22,9 @@ static void after_worker(struct migration *m, const char *how)
         snprintf(text, sizeof(text), "the copy-worker died: %s", how);
         log_say(LOG_WARNING, "volume %s: job %" PRIu64 ": %s", m->vol->record.name, m->job.number,
                 text);
-        if (++m->deaths > DEATHS_MAX)
+        if (migration_is_paused(m))
+            m->held = true;
+        else if (++m->deaths > DEATHS_MAX)
             migration_fail(m, EIO, UINT64_MAX, text);
         else
             phases[m->phase].go(m);
@@ -50,9 +52,11 @@ static void on_death(void *arg, const char *how)
 
     totals_add_moved(&m->service->totals, &m->counted, worker_progress(m->worker));
     progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes,
-                    worker_progress(m->worker), m->vol->meter, io_now_ns()); /* its last counts */
+                    worker_progress(m->worker), true, m->vol->meter,
+                    io_now_ns()); /* its last counts */
     worker_close(take_ptr(m->worker));
     m->base = m->job.stat;
+    migration_steer(m->service);
     after_worker(m, how);
 }
 
@@ -178,6 +182,43 @@ static void on_reply(void *arg, const struct wire_reply *reply)
     }
 }
 
+static void heard(struct migration *m)
+{
+    m->beats_ns = io_now_ns();
+    if (!m->stalled)
+        return;
+    m->stalled = false;
+    m->stopped = NULL;
+    m->stopped_since_ns = 0;
+    migration_touch(m, EVENT_BIT(EVENT_STATE));
+    log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " goes on", m->vol->record.name, m->job.number);
+}
+
+/* The worker is let be: what it waits for may still come, and all it has done counts. */
+static void stall(struct migration *m)
+{
+    char text[80];
+
+    snprintf(text, sizeof(text), "no disk has answered for %" PRIu64 " s",
+             m->service->config->stall_s);
+    m->stalled = true;
+    migration_wait(m, ETIMEDOUT, UINT64_MAX, text);
+}
+
+void copying_look(struct migration *m)
+{
+    uint64_t stall_ns = m->service->config->stall_s * NS_PER_S;
+    uint64_t before = m->beats;
+
+    if (!m->worker || m->after_worker != THEN_RETRY)
+        return;
+    m->beats = atomic_load(&worker_progress(m->worker)->beats);
+    if (m->beats != before || migration_is_paused(m))
+        heard(m);
+    else if (stall_ns > 0 && io_now_ns() - m->beats_ns >= stall_ns)
+        stall(m);
+}
+
 static const struct worker_events worker_events = {.reply = on_reply, .died = on_death};
 
 /* Both bodies in hand and a worker that runs; false: that is under way, and the phase begins again.
@@ -202,10 +243,14 @@ static bool ready(struct migration *m)
     m->after_worker = THEN_RETRY;
     m->base = m->job.stat;
     m->counted = (struct counted){0};
+    m->beats = 0;
+    heard(m);
     r = worker_open(m->service->loop, m->service->config->worker_path, m->claim_fd,
                     m->destination_fd, m->to->host->lock_fd, &worker_events, m, &m->worker);
     if (r < 0)
         migration_fail(m, -r, UINT64_MAX, "the copy-worker cannot be started");
+    else
+        migration_steer(m->service); /* before it is asked: it begins at that speed */
     return r == 0;
 }
 

@@ -117,8 +117,26 @@ static int store(struct migration *m, enum phase_id phase, struct err *e)
     return 0;
 }
 
-static void go_again(struct migration *m)
+bool migration_is_paused(const struct migration *m)
 {
+    bool told = m->service->pause || m->vol->options[VOLUME_OPTION_PAUSE];
+
+    return told && phases[m->phase].pauses && !m->recovering;
+}
+
+const char *migration_phase(const struct migration *m)
+{
+    if (migration_is_paused(m))
+        return "paused";
+    return m->stopped ? "stopped" : phases[m->phase].name;
+}
+
+void migration_go_again(struct migration *m)
+{
+    if (migration_is_paused(m)) {
+        m->held = true;
+        return;
+    }
     m->stopped = NULL;
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     phases[m->phase].go(m);
@@ -129,7 +147,7 @@ static void go_again(struct migration *m)
 static void enter_again(struct migration *m)
 {
     if (phases[m->retry_phase].switches)
-        go_again(m);
+        migration_go_again(m);
     else
         migration_enter(m, (enum phase_id)m->retry_phase);
 }
@@ -140,6 +158,7 @@ void migration_enter(struct migration *m, enum phase_id phase)
     int r;
 
     loop_stop_timer(m->timer);
+    m->held = false;
     if (phases[phase].switches && !migration_claimed(m)) {
         migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
         return;
@@ -178,7 +197,7 @@ void migration_fail(struct migration *m, int error, uint64_t offset, const char 
                  "job %" PRIu64 " cannot be finished, it is tried again: %s", m->job.number,
                  escaped);
         migration_touch(m, EVENT_BIT(EVENT_STATE));
-        migration_later(m, RETRY_NS, go_again);
+        migration_later(m, RETRY_NS, migration_go_again);
         return;
     }
     m->job.error = error;
@@ -190,23 +209,33 @@ void migration_fail(struct migration *m, int error, uint64_t offset, const char 
     migration_enter(m, PHASE_ROLLING_BACK);
 }
 
-void migration_stop(struct migration *m, int error, uint64_t offset, const char *text)
+bool migration_wait(struct migration *m, int error, uint64_t offset, const char *text)
 {
     uint64_t now = io_now_ns();
+    bool waits = m->stopped != NULL;
 
-    if (!m->stopped_since_ns)
+    if (!m->stopped_since_ns || migration_is_paused(m)) /* then no time passes */
         m->stopped_since_ns = now;
     if (now - m->stopped_since_ns >= m->service->config->grace_s * NS_PER_S) {
         migration_fail(m, error, offset, text);
-        return;
+        return false;
     }
+    if (waits)
+        return true;
     m->stopped = err_name(error);
     m->stopped_offset = offset;
     text_escape(text, strlen(text), m->stopped_text, sizeof(m->stopped_text));
     log_say(LOG_WARNING, "volume %s: job %" PRIu64 " stopped: %s: %s", m->vol->record.name,
             m->job.number, m->stopped, m->stopped_text);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
-    migration_later(m, RETRY_NS, go_again);
+    return true;
+}
+
+void migration_stop(struct migration *m, int error, uint64_t offset, const char *text)
+{
+    m->stopped = NULL;
+    if (migration_wait(m, error, offset, text))
+        migration_later(m, RETRY_NS, migration_go_again);
 }
 
 static void undo_here(struct migration *m)
@@ -222,6 +251,7 @@ static void undo_here(struct migration *m)
 void migration_undo_from_the_top(struct migration *m)
 {
     loop_stop_timer(m->timer);
+    m->held = false;
     migration_let_go(m); /* who wants to write need not wait for a worker that hangs in a disk */
     m->undoing = PHASE_ROLLING_BACK;
     if (m->ask) /* it ends first: it could make again what is undone now */

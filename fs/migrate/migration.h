@@ -23,6 +23,7 @@ struct phase {
     void (*go)(struct migration *m);   /* begins it; ends in migration_next or migration_fail */
     void (*undo)(struct migration *m); /* ends in migration_undone; NULL: nothing to undo */
     bool waits;                        /* for its turn in the queue */
+    bool pauses;                       /* it stands still while it is told to */
     bool backwards;                    /* the job is on its way back */
     bool switches;                     /* entering it makes the destination the primary copy */
     bool final;                        /* only forward from here */
@@ -83,9 +84,12 @@ struct migration {
     char stopped_text[ERR_TEXT_BYTES];
     uint64_t stopped_offset;
     uint64_t stopped_since_ns;
-    uint64_t need_bytes; /* of space at the destination, at most */
-    struct room room;    /* and what it has of that */
-    int undoing;         /* the phase whose undo runs; -1: none does */
+    bool stalled;             /* stopped as no disk answers its worker, which goes on by itself */
+    uint64_t beats, beats_ns; /* of its worker, and since when there are no more */
+    bool held;                /* the phase begins again once it is paused no more */
+    uint64_t need_bytes;      /* of space at the destination, at most */
+    struct room room;         /* and what it has of that */
+    int undoing;              /* the phase whose undo runs; -1: none does */
     int claim_fd, destination_fd;
     struct io_identity source;
     uint64_t source_mtime_ns;
@@ -139,15 +143,23 @@ void migration_host_lost(struct service *s, struct site *site);
 void migration_note_left(struct vol *v, const char *host, const struct pool_reply *reply);
 
 /* For the phases. */
-void migration_next(struct migration *m); /* to the phase after this one */
+const char *migration_phase(const struct migration *m); /* as it is shown */
+/* It moves no byte until it is told to; its lease is watched, and an abort goes on. */
+bool migration_is_paused(const struct migration *m);
+void migration_heed_pause(struct service *s); /* it was written, somewhere */
+void migration_next(struct migration *m);     /* to the phase after this one */
 void migration_enter(struct migration *m, enum phase_id phase);
 /* error: positive errno. Back from here; where it is too late for that, it is tried again. */
 void migration_fail(struct migration *m, int error, uint64_t offset, const char *text);
-/* Wait, as long as the grace lasts, and begin the phase again. */
+/* Show that it waits for better times, and for which. false: it has done so as long as the grace
+ * lasts, and goes back. */
+bool migration_wait(struct migration *m, int error, uint64_t offset, const char *text);
+/* Wait, and begin the phase again. */
 void migration_stop(struct migration *m, int error, uint64_t offset, const char *text);
 void migration_undone(struct migration *m);
 void migration_finish(struct migration *m);
 void migration_recover(struct migration *m);
+void migration_go_again(struct migration *m); /* the phase it is in */
 void migration_later(struct migration *m, uint64_t delay_ns, void (*fn)(struct migration *m));
 /* One question at a time. Lost agents and a roll-back that waits for it are seen to. */
 void migration_ask(struct migration *m, struct site *site, const struct pool_request *request,
@@ -159,6 +171,7 @@ bool migration_claimed(const struct migration *m); /* nobody wants to write the 
 void migration_touch(struct migration *m, uint32_t events);
 void migration_undo_from_the_top(struct migration *m);
 void migration_reckon(struct service *s); /* jobs and reserved space of the hosts */
+void migration_steer(struct service *s);  /* what each worker may do, as things are now */
 void migration_crash_point(const char *when, const struct migration *m);
 /* Claim the source and open the destination, then begin the phase (again). */
 void migration_acquire(struct migration *m);
@@ -169,5 +182,7 @@ void migration_list_crash_points(struct text *out);
 /* copying.c: the phases of the worker. */
 void copying_go(struct migration *m), verifying_go(struct migration *m);
 void copying_undo(struct migration *m);
+/* Is it stalled, or no more? */
+void copying_look(struct migration *m);
 /* End the worker, if there is one, and do that. */
 void copying_end(struct migration *m, enum then then);

@@ -8,11 +8,18 @@
 
 #include "copy/base/text.h"
 
-enum volume_option { VOLUME_OPTION_VERIFY, VOLUME_OPTION_N };
+enum volume_option {
+    VOLUME_OPTION_VERIFY,
+    VOLUME_OPTION_SPEED,
+    VOLUME_OPTION_PAUSE,
+    VOLUME_OPTION_N
+};
 
 enum verify_option { VERIFY_OFF, VERIFY_FULL };
 
-enum option_kind { OPTION_BOOL, OPTION_COUNT, OPTION_WORD };
+#define SPEED_MAX UINT64_MAX /* of OPTION_SPEED: no limit; shown as `max` */
+
+enum option_kind { OPTION_BOOL, OPTION_COUNT, OPTION_WORD, OPTION_SPEED };
 
 struct option_row {
     const char *name;
@@ -21,10 +28,12 @@ struct option_row {
     uint64_t preset;
     const char *const *words; /* OPTION_WORD: the value is the index; ends with NULL */
     bool latched;             /* not while a job runs: -EBUSY */
+    const char *takes;        /* in words, for a refusal */
 };
 
 extern const struct option_row volume_options[VOLUME_OPTION_N];
-extern const struct option_row max_jobs_option, max_queue_option, drain_option;
+extern const struct option_row max_jobs_option, max_queue_option, drain_option, speed_option,
+    pause_option;
 
 /* A word to a value. 0 or -EINVAL. */
 int option_parse(const struct option_row *row, const char *word, uint64_t *ret);

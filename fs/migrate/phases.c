@@ -301,10 +301,13 @@ static void cleaning_go(struct migration *m)
 }
 
 const struct phase phases[PHASE_N] = {
-    [PHASE_QUEUED] = {"queued", "starting", .go = queued_go, .waits = true},
-    [PHASE_RESERVING] = {"reserving", "starting", .go = migration_acquire, .undo = reserving_undo},
-    [PHASE_COPYING] = {"copying", "migrating", .go = copying_go, .undo = copying_undo},
-    [PHASE_VERIFYING] = {"verifying", "migrating", .go = verifying_go, .undo = copying_undo},
+    [PHASE_QUEUED] = {"queued", "starting", .go = queued_go, .waits = true, .pauses = true},
+    [PHASE_RESERVING] = {"reserving", "starting", .go = migration_acquire, .undo = reserving_undo,
+                         .pauses = true},
+    [PHASE_COPYING] = {"copying", "migrating", .go = copying_go, .undo = copying_undo,
+                       .pauses = true},
+    [PHASE_VERIFYING] = {"verifying", "migrating", .go = verifying_go, .undo = copying_undo,
+                         .pauses = true},
     [PHASE_SWITCHING] = {"switching", "completing", .go = switching_go},
     [PHASE_CLEANING] = {"cleaning", "completing", .go = cleaning_go, .switches = true,
                         .final = true},

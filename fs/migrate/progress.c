@@ -87,7 +87,7 @@ static uint64_t verified_data(const struct job_stat *stat, uint64_t data_bytes)
 }
 
 bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struct job_stat *base,
-                     bool verify, uint64_t data_bytes, const struct progress *progress,
+                     bool verify, uint64_t data_bytes, const struct progress *progress, bool moves,
                      struct meter *meter, uint64_t now_ns)
 {
     unsigned passes = verify ? 2 : 1;
@@ -99,7 +99,7 @@ bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struc
     show(stat, meter);
     changed = show_percent(meter, stat->done_bytes + (verify ? stat->verified_bytes : 0),
                            stat->total_bytes * passes);
-    changed |= show_rate(rate, meter, progress != NULL,
+    changed |= show_rate(rate, meter, moves,
                          stat->copied_bytes + stat->zero_bytes + verified_data(stat, data_bytes),
                          data_bytes * passes, now_ns);
     if (changed) {

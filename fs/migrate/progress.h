@@ -21,9 +21,9 @@ struct meter_rate {
 
 /*
  * Take the worker's counters (NULL: none runs) on top of those it began with (base) into the job's,
- * and show them. verify: reading back is part of the work. data_bytes: about how much of the volume
- * is no hole, which is what takes time. Returns whether what is shown changed.
+ * and show them. moves: it may. verify: reading back is part of the work. data_bytes: about how
+ * much of the volume is no hole, which is what takes time. Returns whether what is shown changed.
  */
 bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struct job_stat *base,
-                     bool verify, uint64_t data_bytes, const struct progress *progress,
+                     bool verify, uint64_t data_bytes, const struct progress *progress, bool moves,
                      struct meter *meter, uint64_t now_ns);

@@ -198,6 +198,8 @@ static void fill(struct service *s, struct view *view)
     view->max_jobs = s->max_jobs;
     view->max_queue = s->max_queue;
     view->totals = s->totals;
+    view->speed_bytes_per_s = s->speed_bytes_per_s;
+    view->pause = s->pause;
     view->stopping = s->stopped;
     view->doubt = catalog_doubt(s->catalog);
     for (size_t i = 0; i < s->migrations.n; i++) {
@@ -229,8 +231,9 @@ static char *dated(struct service *s, char *new, const char *old, enum event eve
 static void date_terms(struct service *s, const struct view *new, const struct view *old)
 {
     if (new->max_jobs != old->max_jobs || new->max_queue != old->max_queue ||
-        new->n_queued != old->n_queued || new->n_running != old->n_running ||
-        new->stopping != old->stopping || new->doubt != old->doubt)
+        new->n_queued != old->n_queued || new->pause != old->pause ||
+        new->n_running != old->n_running || new->stopping != old->stopping ||
+        new->doubt != old->doubt)
         world_touch_service(s, EVENT_BIT(EVENT_HOST));
 }
 

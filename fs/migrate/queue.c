@@ -24,8 +24,8 @@ static size_t n_running(const struct service *s)
 
 bool migration_may_run(const struct migration *m)
 {
-    return n_running(m->service) < m->service->max_jobs && m->from && m->to &&
-           m->from->host->n_jobs < m->from->host->max_jobs &&
+    return !migration_is_paused(m) && n_running(m->service) < m->service->max_jobs && m->from &&
+           m->to && m->from->host->n_jobs < m->from->host->max_jobs &&
            m->to->host->n_jobs < m->to->host->max_jobs && m->from->host->up && m->to->host->up;
 }
 
@@ -75,6 +75,7 @@ void migration_reckon(struct service *s)
         if (m->from)
             m->from->host->n_jobs++;
     }
+    migration_steer(s);
     world_look_again(s);
 }
 
@@ -106,7 +107,7 @@ static void sample(struct migration *m)
     totals_add_moved(&m->service->totals, &m->counted, progress);
     if ((progress || m->rate.n > 0) && /* once one has run, its rate sinks when it runs no more */
         progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes, progress,
-                        m->vol->meter, io_now_ns()))
+                        progress && !migration_is_paused(m), m->vol->meter, io_now_ns()))
         migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
     sample_room(&m->room, m->job.stat.copied_bytes - m->room.again_bytes);
 }
@@ -123,6 +124,9 @@ void migration_tick(struct service *s)
     for (size_t i = s->migrations.n; i-- > 0;)
         if (i < s->migrations.n)
             look_at_claim(s->migrations.items[i]);
+    for (size_t i = s->migrations.n; i-- > 0;)
+        if (i < s->migrations.n)
+            copying_look(s->migrations.items[i]);
     if (s->migrations.n)
         migration_reckon(s);
 }

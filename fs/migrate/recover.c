@@ -144,6 +144,7 @@ void migration_recover(struct migration *m)
     struct pool_request request = migration_request(m, POOL_EXAMINE, true);
 
     m->recovering = true;
+    m->held = false;
     m->stopped = NULL;
     loop_stop_timer(m->timer);
     migration_touch(m, EVENT_BIT(EVENT_STATE));

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/migrate/option.h"
+
 struct question {
     const struct view *view;
     const struct view_volume *volume;
@@ -108,7 +110,8 @@ static bool is_full(const struct question *q)
 static bool is_queue_full(const struct question *q)
 {
     const struct view_host *from = view_host_by_name(q->view, q->volume->host);
-    bool waits = q->view->n_queued > 0 || q->view->n_running >= q->view->max_jobs ||
+    bool waits = q->view->pause || q->volume->options[VOLUME_OPTION_PAUSE] ||
+                 q->view->n_queued > 0 || q->view->n_running >= q->view->max_jobs ||
                  q->host->n_jobs >= q->host->max_jobs || (from && from->n_jobs >= from->max_jobs);
 
     return waits && q->view->n_queued >= q->view->max_queue;

@@ -144,7 +144,7 @@ char *report_jobs(struct service *s)
         const struct meter *meter = m->vol->meter;
 
         text_add(&t, "%s %s %s %s", m->vol->record.name, m->job.source, m->job.destination,
-                 m->stopped ? "stopped" : phases[m->phase].name);
+                 migration_phase(m));
         add_number(&t, meter ? atomic_load(&meter->percent) : UINT64_MAX);
         add_number(&t, meter ? atomic_load(&meter->eta_s) : UINT64_MAX);
         add_number(&t, meter ? atomic_load(&meter->rate_bytes_per_s) : UINT64_MAX);

@@ -255,6 +255,8 @@ int service_open(const struct service_config *config, struct service **ret, stru
     s->max_jobs = config->max_jobs;
     s->max_queue = config->max_queue;
     s->totals.began_at_s = world_now_s();
+    s->speed_bytes_per_s = config->speed_bytes_per_s;
+    s->pause = config->pause;
     s->ready_fd = s->ended_fd = -1;
     s->answered_end = &s->answered;
     TAILQ_INIT(&s->news);

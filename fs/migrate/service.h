@@ -18,7 +18,8 @@ struct service_config {
     const char *worker_path; /* of copy-worker */
     const struct host_config *hosts;
     size_t n_hosts;
-    uint64_t max_jobs, max_queue;
+    uint64_t max_jobs, max_queue, speed_bytes_per_s, pause;
+    uint64_t stall_s; /* a disk that answers nothing for so long stops the job; 0: never */
     uint64_t grace_s; /* how long a job may be stopped before it rolls back */
 };
 
@@ -63,3 +64,5 @@ request_fn service_store_rescan;   /* service */
 request_fn service_store_max_jobs; /* service, or host */
 request_fn service_store_max_queue;
 request_fn service_store_drain; /* host */
+request_fn service_store_speed; /* volume, host or service */
+request_fn service_store_pause; /* volume or service */

@@ -7,9 +7,10 @@
 #include "copy/base/log.h"
 #include "fs/migrate/migration.h"
 
-void service_store_verify(struct service *s, struct request *request)
+static void store_volume_option(struct service *s, struct request *request,
+                                enum volume_option option)
 {
-    const struct option_row *row = &volume_options[VOLUME_OPTION_VERIFY];
+    const struct option_row *row = &volume_options[option];
     struct vol *v = world_volume_by_number(s, request->subject.volume);
     struct err e = {0};
     int r = 0;
@@ -20,13 +21,20 @@ void service_store_verify(struct service *s, struct request *request)
     }
     if (row->latched && v->migration)
         r = err_set(&e, EBUSY, "%s cannot change while a job runs", row->name);
-    else if (option_parse(row, request->word, &v->options[VOLUME_OPTION_VERIFY]) < 0)
-        r = err_set(&e, EINVAL, "verify is full or off");
-    if (r < 0)
+    else if (option_parse(row, request->word, &v->options[option]) < 0)
+        r = err_set(&e, EINVAL, "%s takes %s", row->name, row->takes);
+    if (r < 0) {
         r = vol_refuse(v, request, &e);
-    else
+    } else {
         world_touch(v, EVENT_BIT(EVENT_SETTING));
+        migration_heed_pause(s);
+    }
     request_done(request, s, r);
+}
+
+void service_store_verify(struct service *s, struct request *request)
+{
+    store_volume_option(s, request, VOLUME_OPTION_VERIFY);
 }
 
 /* These files have no message: the log says why, and what they take. */
@@ -38,28 +46,58 @@ static void setting_done(struct service *s, struct request *request, int r, cons
     request_done(request, s, r);
 }
 
-void service_store_max_jobs(struct service *s, struct request *request)
+/* of_service: where it is written about no host. */
+static void store_option(struct service *s, struct request *request, const struct option_row *row,
+                         uint64_t *of_service, uint64_t *of_host)
 {
     struct site *site = world_site_by_number(s, request->subject.host);
-    int r =
-        option_parse(&max_jobs_option, request->word, site ? &site->host->max_jobs : &s->max_jobs);
+    int r = option_parse(row, request->word, site ? of_host : of_service);
 
     if (r == 0 && site)
         world_touch_site(site, EVENT_BIT(EVENT_SETTING));
     if (r == 0) {
         world_touch_service(s, EVENT_BIT(EVENT_SETTING));
-        migration_schedule(s);
+        migration_heed_pause(s);
     }
-    setting_done(s, request, r, "a number from 1 to 1000");
+    setting_done(s, request, r, row->takes);
+}
+
+static struct host *host_of(struct service *s, const struct request *request)
+{
+    struct site *site = world_site_by_number(s, request->subject.host);
+
+    return site ? site->host : NULL;
+}
+
+void service_store_max_jobs(struct service *s, struct request *request)
+{
+    struct host *host = host_of(s, request);
+
+    store_option(s, request, &max_jobs_option, &s->max_jobs, host ? &host->max_jobs : NULL);
 }
 
 void service_store_max_queue(struct service *s, struct request *request)
 {
-    int r = option_parse(&max_queue_option, request->word, &s->max_queue);
+    store_option(s, request, &max_queue_option, &s->max_queue, NULL);
+}
 
-    if (r == 0)
-        world_touch_service(s, EVENT_BIT(EVENT_SETTING));
-    setting_done(s, request, r, "a number from 0 to 100000");
+void service_store_speed(struct service *s, struct request *request)
+{
+    struct host *host = host_of(s, request);
+
+    if (request->subject.volume)
+        store_volume_option(s, request, VOLUME_OPTION_SPEED);
+    else
+        store_option(s, request, &speed_option, &s->speed_bytes_per_s,
+                     host ? &host->speed_bytes_per_s : NULL);
+}
+
+void service_store_pause(struct service *s, struct request *request)
+{
+    if (request->subject.volume)
+        store_volume_option(s, request, VOLUME_OPTION_PAUSE);
+    else
+        store_option(s, request, &pause_option, &s->pause, NULL);
 }
 
 void service_store_drain(struct service *s, struct request *request)
@@ -72,7 +110,7 @@ void service_store_drain(struct service *s, struct request *request)
         site->host->drain = drain != 0;
         world_touch_site(site, EVENT_BIT(EVENT_SETTING));
     }
-    setting_done(s, request, r, "0 or 1");
+    setting_done(s, request, r, drain_option.takes);
 }
 
 void service_store_rescan(struct service *s, struct request *request)

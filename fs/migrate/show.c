@@ -34,7 +34,7 @@ static void show_job(struct view_volume *to, const struct vol *v)
     to->has_job = true;
     to->aborting = m->job.abort;
     to->recovering = m->recovering;
-    to->phase = m->stopped ? "stopped" : phases[m->phase].name;
+    to->phase = migration_phase(m);
     to->result = phases[m->phase].status;
     to->job = m->job.number;
     to->stat = m->job.stat;
@@ -114,6 +114,7 @@ struct view_host *world_show_host(const struct site *site)
     to->read_only = host->read_only;
     to->drain = host->drain;
     to->max_jobs = host->max_jobs;
+    to->speed_bytes_per_s = host->speed_bytes_per_s;
     to->capacity_bytes = host->capacity_bytes;
     to->free_bytes = host->free_bytes;
     to->reserved_bytes = host->reserved_bytes;
@@ -175,6 +176,7 @@ static bool same_numbers(const struct view_volume *a, const struct view_volume *
 static bool same_terms(const struct view_volume *a, const struct view_volume *b)
 {
     return a->has_job == b->has_job && a->recovering == b->recovering &&
+           a->options[VOLUME_OPTION_PAUSE] == b->options[VOLUME_OPTION_PAUSE] &&
            a->allocated_bytes == b->allocated_bytes && a->size_bytes == b->size_bytes;
 }
 

@@ -16,7 +16,7 @@ struct worker {
     struct loop *loop;
     struct child child;
     int sock;
-    struct progress *progress;
+    struct wire_memory *memory;
     const struct worker_events *events;
     void *arg;
     struct loop_source *sock_source, *child_source;
@@ -67,20 +67,21 @@ static void on_death(void *arg, uint32_t events)
     worker->events->died(worker->arg, how);
 }
 
-/* Shared memory without a name: the worker gets its descriptor. */
-static int make_progress(struct worker *worker)
+/* Shared memory without a name: the worker gets its descriptor. It reads zero: nothing may begin.
+ */
+static int make_memory(struct worker *worker)
 {
-    int fd = memfd_create("ferryfs-progress", MFD_CLOEXEC);
+    int fd = memfd_create("ferryfs-worker", MFD_CLOEXEC);
 
     if (fd < 0)
         return -errno;
-    worker->progress = MAP_FAILED;
-    if (ftruncate(fd, PROGRESS_BYTES) == 0)
-        worker->progress = mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (worker->progress == MAP_FAILED) {
+    worker->memory = MAP_FAILED;
+    if (ftruncate(fd, WIRE_MEMORY_BYTES) == 0)
+        worker->memory = mmap(NULL, WIRE_MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (worker->memory == MAP_FAILED) {
         int saved = errno;
 
-        worker->progress = NULL;
+        worker->memory = NULL;
         close(fd);
         return -saved;
     }
@@ -97,7 +98,7 @@ static int start(struct worker *worker, const char *path, int source_fd, int des
 
     if (!program)
         return -ENOMEM;
-    shared = make_progress(worker);
+    shared = make_memory(worker);
     if (shared < 0)
         return shared;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -144,7 +145,12 @@ int worker_ask(struct worker *worker, const struct wire_request *request)
 
 const struct progress *worker_progress(const struct worker *worker)
 {
-    return worker->progress;
+    return &worker->memory->progress;
+}
+
+void worker_set_speed(struct worker *worker, uint64_t bytes_per_s)
+{
+    atomic_store(&worker->memory->steering.speed_bytes_per_s, bytes_per_s);
 }
 
 void worker_kill(struct worker *worker)
@@ -161,7 +167,7 @@ void worker_close(struct worker *worker)
     loop_remove(worker->child_source);
     owned_fd(&worker->sock);
     owned_fd(&worker->child.pidfd);
-    if (worker->progress)
-        munmap(worker->progress, PROGRESS_BYTES);
+    if (worker->memory)
+        munmap(worker->memory, WIRE_MEMORY_BYTES);
     free(worker);
 }

@@ -21,6 +21,9 @@ int worker_open(struct loop *loop, const char *path, int source_fd, int destinat
                 const struct worker_events *events, void *arg, struct worker **ret);
 int worker_ask(struct worker *worker, const struct wire_request *request);
 const struct progress *worker_progress(const struct worker *worker);
+/* 0: nothing is begun, and so it is at first; UINT64_MAX: no limit. Takes effect within a request.
+ */
+void worker_set_speed(struct worker *worker, uint64_t bytes_per_s);
 /* SIGKILL; died follows, when a disk lets it die. */
 void worker_kill(struct worker *worker);
 /* Let go; one that lives is killed and not awaited. NULL is allowed. */

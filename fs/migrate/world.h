@@ -73,6 +73,7 @@ struct site { /* a host and what the owner keeps beside it */
     struct view_host *shown;
     uint32_t dirty;
     struct timespec changed[EVENT_N];
+    size_t n_moving; /* jobs that share the host's speed */
     bool was_up;
     bool collecting; /* under way, of a copy there */
 };
@@ -92,7 +93,8 @@ struct service {
     bool notes_new;                  /* the notes of volumes must be put together anew */
     char *notes;
     struct table migrations; /* struct migration, by job number */
-    uint64_t max_jobs, max_queue;
+    uint64_t max_jobs, max_queue, speed_bytes_per_s, pause;
+    size_t n_moving; /* jobs that share that speed */
     struct totals totals;
     struct table gone; /* records of volumes that are gone, to be dropped */
     bool discovered;   /* there is something for world_save_discoveries */

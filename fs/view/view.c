@@ -35,6 +35,7 @@ struct meter *meter_open(void)
     atomic_init(&meter->refs, 1);
     atomic_init(&meter->eta_s, UINT64_MAX);
     atomic_init(&meter->rate_bytes_per_s, UINT64_MAX);
+    atomic_init(&meter->speed_bytes_per_s, UINT64_MAX);
     return meter;
 }
 

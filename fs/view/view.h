@@ -49,6 +49,7 @@ struct meter {
     _Atomic uint64_t percent; /* 0..100, never goes back */
     _Atomic uint64_t eta_s;
     _Atomic uint64_t rate_bytes_per_s;
+    _Atomic uint64_t speed_bytes_per_s; /* the limit as it is now; UINT64_MAX: none */
     _Atomic uint64_t done_bytes, copied_bytes, zero_bytes, hole_bytes, skipped_bytes,
         verified_bytes;
     _Atomic int64_t changed_s; /* unix time of the last change of percent, eta or rate */
@@ -91,7 +92,7 @@ struct view_host {
     bool up;
     bool read_only;
     bool drain;
-    uint64_t max_jobs;
+    uint64_t max_jobs, speed_bytes_per_s;
     uint64_t capacity_bytes, free_bytes; /* free: as the storage says */
     uint64_t reserved_bytes;             /* promised to jobs and not written yet */
     uint64_t max_file_bytes;             /* no file there can be larger; 0: not known */
@@ -125,7 +126,7 @@ struct view {
     struct view_piece **pieces;
     struct view_order *order;
     struct view_host **hosts; /* in the order of the configuration */
-    uint64_t max_jobs, max_queue, n_queued, n_running;
+    uint64_t max_jobs, max_queue, speed_bytes_per_s, pause, n_queued, n_running;
     bool stopping, doubt; /* the daemon ends; the catalogue cannot be trusted */
     struct totals totals;
     char *health, *jobs, *history, *hidden; /* whole texts, each ending in a newline unless "" */

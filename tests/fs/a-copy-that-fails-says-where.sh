@@ -53,6 +53,34 @@ holds says_where ENOSPC
 undone
 stop_ferryfs
 
+proves "a copy whose disk does not answer is stopped, and goes on when it does"
+meets "call=pwrite,program=copy-worker,armed,from,at=3,do=hold" --stall 1
+holds until_true phase_is db1 stopped
+eq "$(<"$V/migrate/error")" "ETIMEDOUT copying null no disk has answered for 1 s"
+eq "$(<"$V/status") $(<"$V/migrate/status")" "migrating migrating"
+ctl release
+eq "$(result db1) $(<"$V/migrate/error") $(number db1 resumes)" "success null 0"
+migrate db1 ssd
+stop_ferryfs
+
+proves "one whose disk never answers is undone after the grace time"
+meets "call=pwrite,program=copy-worker,armed,from,do=hold" --stall 1 --grace 1
+eq "$(result db1) $(<"$V/migrate/error")" "error ETIMEDOUT copying null no disk has answered for 1 s"
+undone
+stop_ferryfs
+
+proves "a job that is slow because it shall be is not stopped"
+no_fault
+start_ferryfs --stall 1 --grace 1 --speed 1K
+says ok op write "$V/migrate/target" hdd
+holds until_true phase_is db1 copying
+TICK_S=3 tick
+eq "$(<"$V/migrate/phase")" copying
+says ok op write "$V/migrate/abort" 1
+eq "$(result db1)" aborted
+undone
+stop_ferryfs
+
 proves "a source that cannot be read is no copy: the place is told"
 meets "call=pread,program=copy-worker,armed,from,at=3,do=EIO,under=$POOLS/ssd"
 eq "$(result db1)" error

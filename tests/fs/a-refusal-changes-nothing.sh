@@ -158,6 +158,10 @@ check_world --mount "$MNT"
 
 proves "EINVAL: settings that are none"
 says "write EINVAL" op write "$V/migrate/verify" maybe
+for speed in 0 -1 fast 1.5M 1KB; do
+    for file in "$V/migrate" "$MNT/.control" "$MNT/.control/hosts/hdd"; do says "write EINVAL" op write "$file/speed" "$speed"; done
+done
+for file in "$V/migrate" "$MNT/.control"; do says "write EINVAL" op write "$file/pause" yes; done
 says "write EINVAL" op write "$MNT/.control/max_jobs" -1
 says "write EINVAL" op write "$MNT/.control/max_jobs" many
 says "write EINVAL" op write "$MNT/.control/hosts/hdd/drain" 2

@@ -111,6 +111,15 @@ echo full >"$V/migrate/verify"
 eq "$(<"$V/migrate/verify")" full
 echo 3 >"$MNT/.control/max_jobs"
 eq "$(<"$MNT/.control/max_jobs")" 3
+for file in "$V/migrate" "$MNT/.control" "$MNT/.control/hosts/hdd"; do
+    for speed in 1 4096 9999999999999 max; do
+        echo "$speed" >"$file/speed"
+        eq "$(<"$file/speed")" "$speed"
+    done
+    echo 3K >"$file/speed"
+    eq "$(<"$file/speed")" 3072
+    echo max >"$file/speed"
+done
 echo 1 >"$MNT/.control/hosts/hdd/drain"
 eq "$(<"$MNT/.control/hosts/hdd/drain")" 1
 echo 0 >"$MNT/.control/hosts/hdd/drain"

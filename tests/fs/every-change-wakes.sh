@@ -118,6 +118,19 @@ put 0 "$MNT/.control/max_queue"
 told .control/hosts/hdd/max_jobs .control/max_queue
 put 0 "$MNT/.control/hosts/ssd/drain"
 
+proves "a speed that is set"
+watch
+for file in db1/migrate .control .control/hosts/hdd; do put 1M "$MNT/$file/speed"; done
+told {db1/migrate,.control,.control/hosts/hdd}/speed
+
+proves "a pause"
+watch
+put 1 "$MNT/.control/pause"
+put 1 "$V/migrate/pause"
+told {db1/migrate,.control}/pause
+put 0 "$MNT/.control/pause"
+put 0 "$V/migrate/pause"
+
 proves "a volume that grows"
 watch
 truncate -s 5M "$POOLS/ssd/db2"

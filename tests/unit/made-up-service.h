@@ -106,6 +106,8 @@ STORES(rescan)
 STORES(max_jobs)
 STORES(max_queue)
 STORES(drain)
+STORES(speed)
+STORES(pause)
 ADMITS(target)
 ADMITS(abort)
 

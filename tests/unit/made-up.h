@@ -24,6 +24,7 @@ static inline struct view_volume *made_up_volume(uint64_t number)
     volume->phase = "idle";
     volume->result = result_names[RESULT_NULL];
     volume->options[0] = 1;
+    volume->options[1] = UINT64_MAX;
     for (int event = 0; event < EVENT_N; event++)
         volume->changed[event] = (struct timespec){1700000000 + event, 5};
     return volume;
@@ -61,6 +62,7 @@ static inline struct view_host *made_up_host(uint64_t number, const char *name)
     host->driver = "dir";
     host->up = true;
     host->max_jobs = 2;
+    host->speed_bytes_per_s = UINT64_MAX;
     host->capacity_bytes = 1000000000;
     host->free_bytes = 600000000;
     host->reserved_bytes = 4096;
@@ -82,6 +84,7 @@ static inline struct view *made_up_view(size_t n_volumes)
     view->hosts[1] = made_up_host(2, "hdd");
     view->max_jobs = 2;
     view->max_queue = 1000;
+    view->speed_bytes_per_s = 50000000;
     view->health = strdup("ok\n");
     view->jobs = strdup("");
     view->history = strdup("");

@@ -19,6 +19,8 @@ NOT_CALLED(store_rescan)
 NOT_CALLED(store_max_jobs)
 NOT_CALLED(store_max_queue)
 NOT_CALLED(store_drain)
+NOT_CALLED(store_speed)
+NOT_CALLED(store_pause)
 NOT_CALLED(admit_target)
 NOT_CALLED(admit_abort)
 
@@ -95,6 +97,8 @@ static const struct golden at_rest[] = {
     {ATTR_DIR_MIGRATE, "wait", 0444, "null\n"},
     {ATTR_DIR_MIGRATE, "candidates", 0444, "hdd ok 600000000\n"},
     {ATTR_DIR_MIGRATE, "verify", 0664, "full\n"},
+    {ATTR_DIR_MIGRATE, "speed", 0664, "max\n"},
+    {ATTR_DIR_MIGRATE, "pause", 0664, "0\n"},
     {ATTR_DIR_CONTROL, "version", 0444, FERRYFS_VERSION "\n"},
     {ATTR_DIR_CONTROL, "health", 0444, "ok\n"},
     {ATTR_DIR_CONTROL, "jobs", 0444, "null\n"},
@@ -103,6 +107,8 @@ static const struct golden at_rest[] = {
     {ATTR_DIR_CONTROL, "rescan", 0664, "0\n"},
     {ATTR_DIR_CONTROL, "max_jobs", 0664, "2\n"},
     {ATTR_DIR_CONTROL, "max_queue", 0664, "1000\n"},
+    {ATTR_DIR_CONTROL, "speed", 0664, "50000000\n"},
+    {ATTR_DIR_CONTROL, "pause", 0664, "0\n"},
     {ATTR_DIR_HOST, "state", 0444, "up\n"},
     {ATTR_DIR_HOST, "driver", 0444, "dir\n"},
     {ATTR_DIR_HOST, "address", 0400, "/srv/ssd\n"},
@@ -114,6 +120,7 @@ static const struct golden at_rest[] = {
     {ATTR_DIR_HOST, "last_error", 0444, "null\n"},
     {ATTR_DIR_HOST, "drain", 0664, "0\n"},
     {ATTR_DIR_HOST, "max_jobs", 0664, "2\n"},
+    {ATTR_DIR_HOST, "speed", 0664, "max\n"},
 };
 
 TEST(every_file_shows_its_value_at_rest)
@@ -150,6 +157,7 @@ static void set_busy(struct view *view)
     atomic_store(&meter->percent, 42);
     atomic_store(&meter->eta_s, 30);
     atomic_store(&meter->rate_bytes_per_s, 123456789);
+    atomic_store(&meter->speed_bytes_per_s, 25000000);
     atomic_store(&meter->done_bytes, 500);
     atomic_store(&meter->copied_bytes, 300);
     atomic_store(&meter->zero_bytes, 100);
@@ -176,7 +184,7 @@ static const struct golden busy[] = {
     {ATTR_DIR_MIGRATE, "stat", 0444,
      "job 17\nqueued_at 11\nstarted_at 12\nended_at 0\nbytes_total 1000\nbytes_done 500\n"
      "bytes_copied 300\nbytes_zero 100\nbytes_hole 60\nbytes_skipped 40\nbytes_verified 0\n"
-     "pass 8\nbytes_dirty 0\ncheckpoint 7\nresumes 9\nspeed_effective 0\ndowntime_ms 0\n"
+     "pass 8\nbytes_dirty 0\ncheckpoint 7\nresumes 9\nspeed_effective 25000000\ndowntime_ms 0\n"
      "claim_weak 1\n"},
     {ATTR_DIR_MIGRATE, "message", 0444, "accepted 17: ssd -> hdd\\x0ax\n"},
     {ATTR_DIR_MIGRATE, "error", 0444, "EIO copying 4096 bad\\x1b[2J\n"},

@@ -41,10 +41,35 @@ TEST(a_boolean_is_0_or_1)
     CHECK_EQ(option_parse(&drain_option, "2", &value), -EINVAL);
 }
 
+TEST(a_speed_is_a_size_above_0_or_max)
+{
+    const struct option_row *row = &volume_options[VOLUME_OPTION_SPEED];
+    const char *const bad[] = {"0", "0K", "-1", "fast", "1.5M", "1MB", "18446744073709551616"};
+    uint64_t value = 7;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CHECK_EQ(option_parse(row, bad[i], &value), -EINVAL);
+    CHECK_EQ(value, 7);
+    CHECK_EQ(option_parse(row, "1", &value), 0);
+    CHECK_EQ(value, 1);
+    CHECK_EQ(option_parse(&speed_option, "20M", &value), 0);
+    CHECK_EQ(value, 20 << 20);
+    CHECK_EQ(option_parse(row, "max", &value), 0);
+    CHECK_EQ(value, SPEED_MAX);
+}
+
 TEST(what_is_shown_is_what_may_be_written)
 {
     static const struct option_row *const rows[] = {
-        &volume_options[VOLUME_OPTION_VERIFY], &max_jobs_option, &max_queue_option, &drain_option};
+        &volume_options[VOLUME_OPTION_VERIFY],
+        &volume_options[VOLUME_OPTION_SPEED],
+        &volume_options[VOLUME_OPTION_PAUSE],
+        &max_jobs_option,
+        &max_queue_option,
+        &drain_option,
+        &speed_option,
+        &pause_option,
+    };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct text text = {0};

@@ -151,21 +151,25 @@ static const struct {
     {INI(H "path\n"), ":3: neither a [section] nor key = value"},
     {INI(H "   path = /y\n"), ":3: host a has a path already"},
     {INI(H "[host a]\npath = /y\n"), ":4: host a has a path already"},
-    {INI(H "wat = 1\n"), ":3: there is no key wat; there are path, driver, max_jobs"},
-    {INI(H "= 1\n"), ":3: there is no key ; there are path, driver, max_jobs"},
+    {INI(H "wat = 1\n"), ":3: there is no key wat; there are path, driver, max_jobs, speed, drain"},
+    {INI(H "= 1\n"), ":3: there is no key ; there are path, driver, max_jobs, speed, drain"},
     {INI(H A180 " = 1\n"),
-     ":3: there is no key " A10 A10 A10 A10 "; there are path, driver, max_jobs"},
+     ":3: there is no key " A10 A10 A10 A10 "; there are path, driver, max_jobs, speed, drain"},
     {INI(H "driver = lvm\n"), ":3: there is no driver lvm"},
     {INI(H "max_jobs = two\n"), ":3: max_jobs is a number from 1 to 1000"},
+    {INI(H "speed = 0\n"), ":3: speed is bytes a second above 0, as 50M (K, M, G, T are powers of "
+                           "1024), or max"},
+    {INI(H "drain = yes\n"), ":3: drain is 0 or 1"},
     {INI(H "max_jobs = 2\n 3\n"), ":4: neither a [section] nor key = value"},
     {INI("[host a]\npath = x\n"), ":2: path must begin with /"},
     {INI("[host a]\npath =\n"), ":2: path must begin with /"},
     {INI("[ferryfs]\nstate = x\n"), ":2: state must begin with /"},
     {INI("[ferryfs]\ngroup = no such group\n"), ":2: there is no group no such group"},
-    {INI("[ferryfs]\nmax-jobs = 2\n"),
-     ":2: there is no key max-jobs; there are state, group, max_jobs, max_queue, grace"},
+    {INI("[ferryfs]\nmax-jobs = 2\n"), ":2: there is no key max-jobs; there are state, group, "
+                                       "max_jobs, max_queue, speed, pause, stall, "
+                                       "grace"},
     {INI(H "wat = 1\n[ferryfs]\nmax_jobs = x\n"), /* of two errors the first is told */
-     ":3: there is no key wat; there are path, driver, max_jobs"},
+     ":3: there is no key wat; there are path, driver, max_jobs, speed, drain"},
     {INI("[host a]\npath = /x\0y\n"), ":2: there is a NUL in it"},
     {INI(H "\0wat = 1\n"), ":3: there is a NUL in it"},
     {INI("[host a]\npath = /" A180 A10 "a\n"), ":2: a line has at most 198 bytes"},
@@ -194,9 +198,10 @@ TEST(a_configuration_is_taken_or_refused_with_its_line)
 
 TEST(each_setting_has_its_place_and_the_command_line_wins)
 {
-    static const char text[] = "[ferryfs]\nstate = /s/\ngroup = root\nmax_jobs = 7\nmax_queue = 8\n"
-                               "grace = 9\n[host a]\npath = /x\nmax_jobs = 3\n[host b]\npath=/y\n"
-                               "driver = dir\n";
+    static const char text[] =
+        "[ferryfs]\nstate = /s/\ngroup = root\nmax_jobs = 7\nmax_queue = 8\n"
+        "grace = 9\nspeed = 7M\npause = 1\nstall = 4\n[host a]\npath = /x\nmax_jobs = 3\n"
+        "speed = 3K\ndrain = 1\n[host b]\npath=/y\ndriver = dir\n";
     char path[32];
     OWNED(fd) int fd = configuration(text, sizeof(text) - 1, path);
     const char *const args[] = {"--max-jobs=5", "--host", "b=/z/", "-c", path,
@@ -214,14 +219,21 @@ TEST(each_setting_has_its_place_and_the_command_line_wins)
     CHECK_EQ(options.service.max_jobs, 5);
     CHECK_EQ(options.service.max_queue, 8);
     CHECK_EQ(options.service.grace_s, 9);
+    CHECK_EQ(options.service.speed_bytes_per_s, 7 << 20);
+    CHECK_EQ(options.service.pause, 1);
+    CHECK_EQ(options.service.stall_s, 4);
     REQUIRE(options.service.n_hosts == 3 && options.service.hosts == options.hosts);
     CHECK_STR(options.hosts[0].name, "a");
     CHECK_STR(options.hosts[0].path, "/x");
     CHECK_STR(options.hosts[0].driver, "dir");
     CHECK_EQ(options.hosts[0].max_jobs, 3);
+    CHECK_EQ(options.hosts[0].speed_bytes_per_s, 3072);
+    CHECK(options.hosts[0].drain);
     CHECK_STR(options.hosts[1].name, "b");
     CHECK_STR(options.hosts[1].path, "/z");
     CHECK_EQ(options.hosts[1].max_jobs, max_jobs_option.preset);
+    CHECK_EQ(options.hosts[1].speed_bytes_per_s, SPEED_MAX);
+    CHECK(!options.hosts[1].drain);
     CHECK_STR(options.hosts[2].name, "c");
     CHECK_STR(options.hosts[2].path, "/c");
     options_deinit(&options);

@@ -20,26 +20,35 @@ struct run {
     struct child child;
     int socket; /* the daemon's end */
     int source_fd, destination_fd;
-    struct progress *progress;
+    struct wire_memory *memory;
+    struct progress *progress; /* in it */
     uint64_t size_bytes;
 };
 
-static void start(struct run *run, uint64_t progress_bytes)
+static void set_speed(struct run *run, uint64_t bytes_per_s)
+{
+    atomic_store(&run->memory->steering.speed_bytes_per_s, bytes_per_s);
+}
+
+static void start(struct run *run, uint64_t memory_bytes)
 {
     char *argv[] = {(char[]){WORKER_PATH}, NULL};
-    int ends[2], memory = memfd_create("progress", MFD_CLOEXEC), fds[4];
+    int ends[2], shared = memfd_create("memory", MFD_CLOEXEC), fds[4];
 
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    REQUIRE(memory >= 0 && ftruncate(memory, (off_t)progress_bytes) == 0);
-    run->progress = mmap(NULL, PROGRESS_BYTES, PROT_READ, MAP_SHARED, memory, 0);
-    REQUIRE(run->progress != MAP_FAILED);
+    REQUIRE(shared >= 0 && ftruncate(shared, (off_t)memory_bytes) == 0);
+    run->memory = mmap(NULL, WIRE_MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, shared, 0);
+    REQUIRE(run->memory != MAP_FAILED);
+    run->progress = &run->memory->progress;
+    if (memory_bytes >= WIRE_MEMORY_BYTES)
+        set_speed(run, UINT64_MAX);
     fds[0] = ends[1];
-    fds[1] = memory;
+    fds[1] = shared;
     fds[2] = run->source_fd;
     fds[3] = run->destination_fd;
     REQUIRE(child_start(&run->child, argv, fds, ARRAY_N(fds)) == 0);
     close(ends[1]);
-    close(memory);
+    close(shared);
     run->socket = ends[0];
 }
 
@@ -65,7 +74,7 @@ static void prepare(struct run *run, const char *dir, uint64_t size_bytes, bool 
 static void open_run(struct run *run, const char *dir, uint64_t size_bytes, bool dense)
 {
     prepare(run, dir, size_bytes, dense);
-    start(run, PROGRESS_BYTES);
+    start(run, WIRE_MEMORY_BYTES);
 }
 
 static bool readable_in_time(int fd)
@@ -89,7 +98,7 @@ static void close_run(struct run *run)
     close(run->socket);
     if (run->child.pid > 0)
         CHECK_EQ(await_death(run), 0);
-    munmap(run->progress, PROGRESS_BYTES);
+    munmap(run->memory, WIRE_MEMORY_BYTES);
     close(run->source_fd);
     close(run->destination_fd);
 }
@@ -234,6 +243,51 @@ TEST(a_stop_has_one_answer_and_no_byte_moves_after_it)
     close_run(&run);
 }
 
+/* Nothing more is begun, and it is seen to be alive. */
+static void check_paused(struct run *run)
+{
+    const struct progress *progress = run->progress;
+    uint64_t beats, moved;
+
+    set_speed(run, 0);
+    do { /* what was begun ends */
+        moved = progress->copied_bytes + progress->verified_bytes;
+        beats = progress->beats;
+        while (progress->beats < beats + 4)
+            sched_yield();
+    } while (progress->copied_bytes + progress->verified_bytes != moved);
+    while (progress->beats < beats + 8)
+        sched_yield();
+    CHECK_EQ(progress->copied_bytes + progress->verified_bytes, moved);
+    CHECK(moved < 2 * run->size_bytes);
+}
+
+TEST(at_speed_0_it_stands_still_and_goes_on_where_it_was)
+{
+    struct run run;
+
+    open_run(&run, FAST_DIR, 64 * MIB, true);
+    set_speed(&run, 0);
+    ask(&run, (struct wire_request){.command = WIRE_COPY});
+    check_paused(&run);
+    CHECK_EQ(run.progress->copied_bytes, 0);
+    set_speed(&run, 64 * MIB);
+    while (run.progress->copied_bytes < MIB)
+        sched_yield();
+    check_paused(&run);
+    set_speed(&run, UINT64_MAX);
+    CHECK_EQ(hear(&run, NULL).event, WIRE_COPIED);
+    CHECK_EQ(run.progress->copied_bytes, run.size_bytes);
+    set_speed(&run, 0);
+    ask(&run, (struct wire_request){.command = WIRE_VERIFY});
+    check_paused(&run);
+    CHECK_EQ(run.progress->verified_bytes, 0);
+    set_speed(&run, UINT64_MAX);
+    CHECK_EQ(hear(&run, NULL).event, WIRE_VERIFIED);
+    CHECK(run_equal(&run));
+    close_run(&run);
+}
+
 /* Somebody opens the source to write, and waits in open(2) or is told to come again. */
 static void break_lease(const char *dir)
 {
@@ -314,7 +368,7 @@ TEST(the_death_of_its_parent_ends_it_though_it_changed_its_user)
 
         close(pids[0]);
 
-        start(&run, PROGRESS_BYTES);
+        start(&run, WIRE_MEMORY_BYTES);
         /* the socket goes to our parent, so that its end is not what is noticed */
         if (io_send(pids[1], &run.child.pid, sizeof(run.child.pid), run.socket) == 0)
             (void)!read(pids[1], &go, 1);
@@ -383,13 +437,13 @@ TEST(descriptors_that_are_not_what_they_should_be_end_it)
     struct run run;
 
     prepare(&run, FAST_DIR, MIB, false);
-    start(&run, PROGRESS_BYTES - 1);
+    start(&run, WIRE_MEMORY_BYTES - 1);
     CHECK_EQ(await_death(&run), 1 << 8);
     close_run(&run);
     prepare(&run, FAST_DIR, MIB, false);
     close(run.source_fd);
     run.source_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-    start(&run, PROGRESS_BYTES);
+    start(&run, WIRE_MEMORY_BYTES);
     CHECK_EQ(await_death(&run), 1 << 8);
     close_run(&run);
 }
