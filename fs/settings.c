@@ -118,7 +118,7 @@ struct host_config *setting_host(struct options *options, const char *name, stru
         err_set(e, EINVAL, "'%.80s' is no host's name: letters, digits and ._- , at most 64", name);
         return NULL;
     }
-    if (strcmp(name, "auto") == 0 || strcmp(name, "null") == 0) {
+    if (strcmp(name, "auto") == 0 || strcmp(name, "null") == 0 || strcmp(name, "0") == 0) {
         err_set(e, EINVAL, "no host can be called %s: that word has a meaning of its own", name);
         return NULL;
     }

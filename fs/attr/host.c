@@ -63,6 +63,19 @@ static void speed_show(const struct attr_of *of, struct text *out)
     row_option(out, &speed_option, of->host->speed_bytes_per_s);
 }
 
+/* What came after the beginning has gone too. */
+static void evacuate_show(const struct attr_of *of, struct text *out)
+{
+    const struct view_host *host = of->host;
+    uint64_t n = host->n_gone + host->n_failed;
+
+    if (host->was_evacuated)
+        text_add(out, "%" PRIu64 "/%" PRIu64 " %" PRIu64 "\n", host->n_gone,
+                 n > host->n_to_go ? n : host->n_to_go, host->n_failed);
+    else
+        row_word(out, NULL);
+}
+
 static const struct attr rows[] = {
     ATTR_RO(state, "up or down", .wakes_on = EVENT_HOST),
     ATTR_RO(driver, "what kind of storage it is"),
@@ -74,6 +87,10 @@ static const struct attr rows[] = {
     ATTR_RO(jobs, "how many jobs read or write there", .wakes_on = EVENT_HOST),
     ATTR_RO(last_error, "what last went wrong there, or null", .wakes_on = EVENT_HOST),
     ATTR_RW(drain, "1: no volume is moved there", .wakes_on = EVENT_SETTING),
+    ATTR_RW(evacuate,
+            "auto or a host: all volumes go there, and none comes; 0: no more; reads done/total "
+            "failed, or null",
+            .wakes_on = EVENT_HOST),
     ATTR_RW(max_jobs, "jobs that run there at once", .wakes_on = EVENT_SETTING),
     ATTR_RW(speed, "bytes/s of all its jobs together, or max", .wakes_on = EVENT_SETTING),
 };

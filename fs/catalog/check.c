@@ -89,7 +89,7 @@ static int describe_evacuation(const struct evacuation *evacuation, void *arg)
              "evacuation %s -> %s from job %" PRIu64 " on, %" PRIu64 " of %" PRIu64
              " done, %" PRIu64 " failed%s, uid %u\n",
              evacuation->host, evacuation->target, evacuation->first_job, evacuation->done,
-             evacuation->total, evacuation->failed, evacuation->cancelled ? ", cancelled" : "",
+             evacuation->total, evacuation->failed, evacuation->over ? ", over" : "",
              evacuation->uid);
     return 0;
 }

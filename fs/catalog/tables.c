@@ -127,7 +127,7 @@ static const struct member evacuation_members[] = {
     U64(evacuation, total),
     U64(evacuation, done),
     U64(evacuation, failed),
-    BOOL(evacuation, cancelled),
+    BOOL(evacuation, over),
     {MEMBER_END},
 };
 

@@ -126,5 +126,5 @@ struct evacuation {
     uint32_t uid;                 /* who asked */
     uint64_t first_job;           /* no job of it has a lower number */
     uint64_t total, done, failed; /* volumes */
-    bool cancelled;
+    bool over;                    /* it was cancelled, or nothing is left to do */
 };

@@ -8,7 +8,7 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/crash.h"
 #include "copy/base/log.h"
-#include "fs/migrate/migration.h"
+#include "fs/migrate/evacuate.h"
 
 static int by_job(const void *key, const void *item)
 {
@@ -293,11 +293,15 @@ void migration_finish(struct migration *m)
     struct service *s = m->service;
     struct volume volume = m->vol->record;
     struct err e = {.text = "no memory"};
+    struct evacuation evacuation;
+    bool evacuates = evacuation_after(m, phases[m->phase].final, &evacuation);
     int r;
 
     fill_last(m, &volume);
     migration_crash_point("finishing", m);
     r = stage_end(m, &volume);
+    if (r == 0 && evacuates)
+        r = catalog_put_evacuation(s->catalog, &evacuation);
     if (r == 0)
         r = catalog_commit(s->catalog, &e);
     if (r < 0) {
@@ -309,6 +313,8 @@ void migration_finish(struct migration *m)
     }
     migration_crash_point("finished", m);
     m->vol->record = volume;
+    if (evacuates)
+        m->from->evacuation = evacuation;
     tell_end(m);
     if (!phases[m->phase].final && m->from) /* is it still as it was? */
         host_rescan(m->from->host);

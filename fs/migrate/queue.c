@@ -159,8 +159,9 @@ static const struct {
     {"leaving", goes_on}, {"entered", begins}, {"undoing", goes_back},
     {"finishing", ends},  {"finished", ends},
 };
-static const char *const others[] = {"accept-before", "accept-after",      "abort-before",
-                                     "abort-after",   "checkpoint-before", "checkpoint-after"};
+static const char *const others[] = {"accept-before",     "accept-after",      "abort-before",
+                                     "abort-after",       "checkpoint-before", "checkpoint-after",
+                                     "evacuation-before", "evacuation-after"};
 
 void migration_list_crash_points(struct text *out)
 {

@@ -12,7 +12,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
-#include "fs/migrate/migration.h"
+#include "fs/migrate/evacuate.h"
 
 #define TICK_NS      (100 * UINT64_C(1000000))
 #define READY_MAX_NS (2 * NS_PER_S) /* a pool that hangs does not hold up the others */
@@ -114,6 +114,8 @@ static void stop(struct service *s)
     }
     for (size_t i = 0; i < s->by_name.n; i++)
         admission_cancel(s->by_name.items[i]);
+    for (size_t i = 0; i < s->n_sites; i++)
+        evacuation_cancel_check(s->sites[i]);
     world_publish(s);
     answer_all(s);
     migration_close_all(s);
@@ -122,6 +124,14 @@ static void stop(struct service *s)
         s->sites[i]->host = NULL;
     }
     loop_stop(s->loop);
+}
+
+static bool is_evacuating(const struct service *s)
+{
+    for (size_t i = 0; i < s->n_sites; i++)
+        if (evacuation_goes_on(s->sites[i]))
+            return true;
+    return false;
 }
 
 static void after_turn(void *arg)
@@ -138,9 +148,10 @@ static void after_turn(void *arg)
     }
     world_publish(s);
     answer_all(s);
+    evacuation_go_on(s);
     if (!s->ready && is_ready(s))
         tell_ready(s);
-    if (!s->ticking && (s->migrations.n || !s->ready)) {
+    if (!s->ticking && (s->migrations.n || !s->ready || is_evacuating(s))) {
         s->ticking = true;
         loop_set_timer(s->tick, TICK_NS);
     }
@@ -193,6 +204,8 @@ static void *run(void *arg)
     s->result = open_hosts(s);
     if (s->result == 0)
         s->result = world_load(s, &e);
+    if (s->result == 0)
+        s->result = evacuation_load(s);
     if (s->result == 0)
         s->result = catalog_each_job(s->catalog, load_job, s);
     if (s->result == 0) {

@@ -63,6 +63,7 @@ request_fn service_store_verify;   /* volume */
 request_fn service_store_rescan;   /* service */
 request_fn service_store_max_jobs; /* service, or host */
 request_fn service_store_max_queue;
-request_fn service_store_drain; /* host */
-request_fn service_store_speed; /* volume, host or service */
-request_fn service_store_pause; /* volume or service */
+request_fn service_store_drain;    /* host */
+request_fn service_store_evacuate; /* host */
+request_fn service_store_speed;    /* volume, host or service */
+request_fn service_store_pause;    /* volume or service */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "copy/base/cleanup.h"
-#include "fs/migrate/migration.h"
+#include "fs/migrate/evacuate.h"
 
 static void show_error(struct view_volume *to, const char *name, const char *phase, uint64_t offset,
                        const char *text)
@@ -112,7 +112,11 @@ struct view_host *world_show_host(const struct site *site)
     to->driver = host->config.driver;
     to->up = host->up;
     to->read_only = host->read_only;
-    to->drain = host->drain;
+    to->drain = host->drain || evacuation_goes_on(site);
+    to->was_evacuated = site->evacuation.host[0] != '\0';
+    to->n_to_go = site->evacuation.total;
+    to->n_gone = site->evacuation.done;
+    to->n_failed = site->evacuation.failed;
     to->max_jobs = host->max_jobs;
     to->speed_bytes_per_s = host->speed_bytes_per_s;
     to->capacity_bytes = host->capacity_bytes;
@@ -219,8 +223,9 @@ bool world_shown_same(const struct view_host *a, const struct view_host *b)
     return a->up == b->up && a->read_only == b->read_only &&
            a->capacity_bytes == b->capacity_bytes && a->free_bytes == b->free_bytes &&
            a->reserved_bytes == b->reserved_bytes && a->n_volumes == b->n_volumes &&
-           a->drain == b->drain && a->max_jobs == b->max_jobs &&
-           a->max_file_bytes == b->max_file_bytes && a->n_jobs == b->n_jobs &&
-           strcmp(a->alias_of, b->alias_of) == 0 && strcmp(a->last_error, b->last_error) == 0 &&
-           same_taken(a, b);
+           a->drain == b->drain && a->was_evacuated == b->was_evacuated &&
+           a->n_to_go == b->n_to_go && a->n_gone == b->n_gone && a->n_failed == b->n_failed &&
+           a->max_jobs == b->max_jobs && a->max_file_bytes == b->max_file_bytes &&
+           a->n_jobs == b->n_jobs && strcmp(a->alias_of, b->alias_of) == 0 &&
+           strcmp(a->last_error, b->last_error) == 0 && same_taken(a, b);
 }

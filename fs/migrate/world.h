@@ -73,7 +73,11 @@ struct site { /* a host and what the owner keeps beside it */
     struct view_host *shown;
     uint32_t dirty;
     struct timespec changed[EVENT_N];
-    size_t n_moving; /* jobs that share the host's speed */
+    size_t n_moving;                /* jobs that share the host's speed */
+    struct evacuation evacuation;   /* the last one; its host is "": there was none */
+    bool offering;                  /* a volume of it to the queue, now */
+    uint64_t offer_ns;              /* not before then */
+    struct evacuation_check *check; /* of a request for one; NULL: none is */
     bool was_up;
     bool collecting; /* under way, of a copy there */
 };

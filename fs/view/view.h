@@ -97,8 +97,10 @@ struct view_host {
     uint64_t reserved_bytes;             /* promised to jobs and not written yet */
     uint64_t max_file_bytes;             /* no file there can be larger; 0: not known */
     uint64_t n_volumes, n_jobs;
-    char pool[37];                  /* uuid of its marker; "" : unknown */
-    char alias_of[TEXT_HOST_BYTES]; /* the same storage as that host; "" : no */
+    bool was_evacuated;                 /* or is being: of so many volumes ... */
+    uint64_t n_to_go, n_gone, n_failed; /* ... so many have gone, or could not */
+    char pool[37];                      /* uuid of its marker; "" : unknown */
+    char alias_of[TEXT_HOST_BYTES];     /* the same storage as that host; "" : no */
     char last_error[ERR_TEXT_BYTES];
     char **taken; /* sorted: names that are taken there by what is not the volume listed */
     size_t n_taken;

@@ -32,6 +32,12 @@ queued() {
     forward "$1"
 }
 
+evacuated() {
+    local host=ssd
+    [[ $(elsewhere "$1") == hdd ]] || host=hdd
+    op write "$MNT/.control/hosts/$host/evacuate" auto >/dev/null 2>&1
+}
+
 # POINT VOLUME: what makes the daemon come by there
 pass() {
     case $1 in
@@ -40,6 +46,7 @@ pass() {
         fault "call=pwrite,program=copy-worker,at=2,from,do=EIO"
         run forward "$2"
         ;;
+    evacuation-*) run evacuated "$2" ;;
     leaving-queued | entered-reserving) run queued "$2" ;;
     pool-mark-*)
         never_met

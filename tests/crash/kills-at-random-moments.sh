@@ -1,7 +1,7 @@
 #!/bin/bash
-# KILLS times SIGKILL at a random moment while 8 volumes move to and fro between three hosts, with aborts: no byte
-# is lost, no volume is stuck, no copy is left over, every status comes back. SEED makes it the same again, as
-# far as time allows.
+# KILLS times SIGKILL at a random moment while 8 volumes move to and fro between three hosts, with aborts, pauses and
+# evacuations: no byte is lost, no volume is stuck, no copy is left over, every status comes back. SEED makes it the
+# same again, as far as time allows.
 . "$(dirname "$0")/../fs/lib.sh"
 KILLS=${KILLS:-60}
 SEED=${SEED:-$EPOCHSECONDS}
@@ -17,11 +17,14 @@ done
 
 random_request() {
     local volume=${VOLUMES[RANDOM % ${#VOLUMES[@]}]}
-    if ((RANDOM % 8 == 0)); then
-        op write "$MNT/$volume/migrate/abort" 1
-    else
-        op write "$MNT/$volume/migrate/target" "${HOSTS[RANDOM % 3]}"
-    fi
+    case $((RANDOM % 24)) in
+    0 | 1 | 2) op write "$MNT/$volume/migrate/abort" 1 ;;
+    3 | 4) op write "$MNT/$volume/migrate/pause" $((RANDOM % 2)) ;;
+    5) op write "$MNT/.control/pause" $((RANDOM % 2)) ;;
+    6) op write "$MNT/.control/hosts/${HOSTS[RANDOM % 3]}/evacuate" auto ;;
+    7) op write "$MNT/.control/hosts/${HOSTS[RANDOM % 3]}/evacuate" 0 ;;
+    *) op write "$MNT/$volume/migrate/target" "${HOSTS[RANDOM % 3]}" ;;
+    esac
 }
 
 for_ms() {
@@ -45,6 +48,7 @@ one_life() {
 # All is well once the jobs that are left have ended
 all_well() {
     start_ferryfs
+    for name in "${HOSTS[@]}"; do says ok op write "$MNT/.control/hosts/$name/evacuate" 0; done
     for name in "${VOLUMES[@]}"; do result "$name" >/dev/null; done
     until_true idle || wrong "stuck: $(value .control/jobs) $(value .control/hidden)"
     check_world --mount "$MNT"

@@ -20,7 +20,8 @@ elsewhere() { if [[ -e $POOLS/ssd/$1 ]]; then echo hdd; else echo ssd; fi; }
 # REST: what counts as the end of a job. A copy whose deletion failed may be retried later.
 REST=idle
 no_jobs() { is .control/jobs null; }
-at_rest() { gone || $REST; }
+is_evacuating() { grep -qx 1 "$MNT"/.control/hosts/*/drain; } 2>/dev/null
+at_rest() { gone || { $REST && ! is_evacuating; }; }
 
 # What a job needs that is to be killed: VOLUME
 forward() { op write "$MNT/$1/migrate/target" "$(elsewhere "$1")" >/dev/null 2>&1; }

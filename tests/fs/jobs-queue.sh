@@ -42,13 +42,22 @@ four_run() { (($(n_phase copying) == 4)); }
 holds until_true four_run
 eq "$(n_phase queued)" 1
 
-proves "a queue survives a kill"
+proves "a queue survives a kill, in its order"
+put 1 "$MNT/.control/max_jobs"
+says ok op write "$MNT/db6/migrate/target" hdd
+queue=$(cut -d' ' -f1-3 "$MNT/.control/jobs")
+eq "$(cut -d' ' -f1 <<<"$queue" | tr '\n' ' ')" "db1 db2 db3 db4 db5 db6 "
 kill_ferryfs
+check_world --dead
 no_fault
-start_ferryfs
-for i in 1 2 3 4 5; do eq "$(result "db$i")" success; done
-for i in 1 2 3 4 5; do eq "$(<"$MNT/db$i/host")" hdd; done
-eq "$(<"$MNT/db6/host")" ssd
+start_ferryfs --pause 1 --max-jobs 1
+eq "$(cut -d' ' -f1-3 "$MNT/.control/jobs")" "$queue"
+put 0 "$MNT/.control/pause"
+for i in 1 2 3 4 5 6; do eq "$(result "db$i")" success; done
+for i in 1 2 3 4 5 6; do eq "$(<"$MNT/db$i/host")" hdd; done
+eq "$(cut -d' ' -f2 "$MNT/.control/history" | head -n 2 | tr '\n' ' ')" "db6 db5 " # those that had waited, the last first
+put 2 "$MNT/.control/max_jobs"
+migrate db6 ssd
 
 proves "candidates are all other hosts, those that can first, the one with most room before the others"
 eq "$(cut -d' ' -f1,2 "$MNT/db1/migrate/candidates")" $'big ok\nssd ok'

@@ -20,6 +20,7 @@ NOT_CALLED(store_max_jobs)
 NOT_CALLED(store_max_queue)
 NOT_CALLED(store_drain)
 NOT_CALLED(store_speed)
+NOT_CALLED(store_evacuate)
 NOT_CALLED(store_pause)
 NOT_CALLED(admit_target)
 NOT_CALLED(admit_abort)
@@ -121,6 +122,7 @@ static const struct golden at_rest[] = {
     {ATTR_DIR_HOST, "drain", 0664, "0\n"},
     {ATTR_DIR_HOST, "max_jobs", 0664, "2\n"},
     {ATTR_DIR_HOST, "speed", 0664, "max\n"},
+    {ATTR_DIR_HOST, "evacuate", 0664, "null\n"},
 };
 
 TEST(every_file_shows_its_value_at_rest)
@@ -165,7 +167,10 @@ static void set_busy(struct view *view)
     atomic_store(&meter->skipped_bytes, 40);
     atomic_store(&meter->verified_bytes, UINT64_MAX);
     view->hosts[0]->up = false;
-    view->hosts[0]->drain = true;
+    view->hosts[0]->drain = view->hosts[0]->was_evacuated = true;
+    view->hosts[0]->n_to_go = 5;
+    view->hosts[0]->n_gone = 2;
+    view->hosts[0]->n_failed = 1;
     strcpy(view->hosts[0]->last_error, "the disk\nis gone");
     free(view->jobs);
     view->jobs = strdup("vol00001 ssd hdd copying 42 30 123456789 copy\n");
@@ -195,6 +200,7 @@ static const struct golden busy[] = {
     {ATTR_DIR_HOST, "state", 0444, "down\n"},
     {ATTR_DIR_HOST, "last_error", 0444, "the disk\\x0ais gone\n"},
     {ATTR_DIR_HOST, "drain", 0664, "1\n"},
+    {ATTR_DIR_HOST, "evacuate", 0664, "2/5 1\n"},
 };
 
 TEST(every_file_shows_its_value_while_a_job_runs)

@@ -211,7 +211,7 @@ TEST(programs_that_read_everything_end_well)
 
     change_volume(m.service, 3, begin_job, JOB_EVENTS);
     CHECK_EQ(run(&m, "grep -r . $M | grep -c /vol00003/migrate/stat: | grep -qx 18"), 0);
-    CHECK_EQ(run(&m, "find $M -type f | wc -l | grep -qx $((20 * (7 + 14) + 12 + 2 * 12))"), 0);
+    CHECK_EQ(run(&m, "find $M -type f | wc -l | grep -qx $((20 * (7 + 14) + 12 + 2 * 13))"), 0);
     CHECK_EQ(run(&m, "every() { find $M -type f -exec \"$@\" {} +; }; "
                      "cmp <(every cat) <(every busybox cat)"),
              0);

@@ -146,7 +146,7 @@ static size_t make_evacuation(union any *any, uint8_t *bytes)
     evacuation->total = 100;
     evacuation->done = 50;
     evacuation->failed = 2;
-    evacuation->cancelled = true;
+    evacuation->over = true;
     return record_encode_evacuation(evacuation, bytes);
 }
 

@@ -1,0 +1,23 @@
+/*
+ * Emptying a host of its volumes. Owner thread.
+ */
+#pragma once
+
+#include "fs/migrate/migration.h"
+
+/* Of a host: it is not over. */
+bool evacuation_goes_on(const struct site *site);
+/* From the catalogue. 0 or -ENOMEM. */
+int evacuation_load(struct service *s);
+/* Make this the host's, and record it. 0, or -EIO: nothing has changed. */
+int evacuation_store(struct site *site, const struct evacuation *evacuation);
+/* Do what can be done now; after every turn. */
+void evacuation_go_on(struct service *s);
+/* Its jobs that are not switched yet are aborted, and nothing more begins. 0 or -EIO. */
+int evacuation_cancel(struct site *site);
+/* The job ends. Returns whether it is one of an evacuation; then *ret is what that is afterwards,
+ * to be recorded with the end. */
+bool evacuation_after(const struct migration *m, bool success, struct evacuation *ret);
+
+/* evacuate_check.c: requests that are being checked are answered with ESHUTDOWN. */
+void evacuation_cancel_check(struct site *site);
