@@ -60,7 +60,7 @@ struct timespec attr_changed(const struct attr_of *of, const struct attr *attr)
     struct timespec when;
 
     if (of->volume)
-        changed = of->volume->changed;
+        changed = of->volume->dates->at;
     if (of->host)
         changed = of->host->changed;
     when = changed[attr->wakes_on];

@@ -53,7 +53,6 @@ void world_hide(struct vol *v)
 void world_touch(struct vol *v, uint32_t events)
 {
     v->dirty |= events;
-    stamp(v->changed, events);
     world_announce(v);
 }
 
@@ -76,17 +75,38 @@ void world_look_again(struct service *s)
     s->left_is_known = false;
 }
 
-static int refresh_volume(struct service *s, struct vol *v)
+/* Those that are shown for the first time, which are many at a start, have their dates in common:
+ * *fresh, made for the first of them. NULL: no memory. */
+static struct view_dates *date(const struct view_volume *before, uint32_t events,
+                               struct view_dates **fresh)
+{
+    struct view_dates *dates;
+
+    if (!before && *fresh)
+        return view_dates_ref(*fresh);
+    dates = view_dates_open();
+    if (!dates)
+        return NULL;
+    if (before)
+        memcpy(dates->at, before->dates->at, sizeof(dates->at));
+    stamp(dates->at, before ? events : UINT32_MAX);
+    if (!before)
+        *fresh = view_dates_ref(dates);
+    return dates;
+}
+
+static int refresh_volume(struct service *s, struct vol *v, struct view_dates **fresh)
 {
     struct view_volume *shown = world_show_volume(s, v);
-    uint32_t events;
 
     if (!shown)
         return -ENOMEM;
-    events = world_shown_anew(v->shown, shown);
-    v->dirty |= events;
-    stamp(v->changed, events);
-    memcpy(shown->changed, v->changed, sizeof(shown->changed));
+    v->dirty |= world_shown_anew(v->shown, shown);
+    shown->dates = date(v->shown, v->dirty, fresh);
+    if (!shown->dates) {
+        view_volume_put(shown);
+        return -ENOMEM;
+    }
     s->members_new |= !v->shown;
     view_volume_put(v->shown);
     v->shown = shown;
@@ -122,16 +142,18 @@ static int refresh_site(struct site *site)
 
 static int refresh(struct service *s)
 {
+    struct view_dates *fresh = NULL;
     struct vol *v;
     int r = 0;
 
     TAILQ_FOREACH(v, &s->news, news)
     {
         count(s, v);
-        r = refresh_volume(s, v);
+        r = refresh_volume(s, v, &fresh);
         if (r < 0)
-            return r;
+            break;
     }
+    view_dates_put(fresh);
     for (size_t i = 0; i < s->n_sites && r == 0; i++)
         r = refresh_site(s->sites[i]);
     return r;

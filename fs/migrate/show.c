@@ -7,18 +7,21 @@
 #include "copy/base/cleanup.h"
 #include "fs/migrate/evacuate.h"
 
-static void show_error(struct view_volume *to, const char *name, const char *phase, uint64_t offset,
-                       const char *text)
+static int show_error(struct view_volume *to, const char *name, const char *phase, uint64_t offset,
+                      const char *text)
 {
     char place[24] = "null";
 
     if (offset != UINT64_MAX)
         snprintf(place, sizeof(place), "%" PRIu64, offset);
-    snprintf(to->error, sizeof(to->error), "%s %s %s %s", name, phase, place, text);
+    if (asprintf(&to->error, "%s %s %s %s", name, phase, place, text) >= 0)
+        return 0;
+    to->error = NULL;
+    return -ENOMEM;
 }
 
 /* Words of the job under way, or of the last one. */
-static void show_job(struct view_volume *to, const struct vol *v)
+static int show_job(struct view_volume *to, const struct vol *v)
 {
     const struct migration *m = v->migration;
 
@@ -26,11 +29,11 @@ static void show_job(struct view_volume *to, const struct vol *v)
     to->result = result_names[v->record.last_result];
     to->job = v->record.last_job;
     to->stat = v->record.last_stat;
-    if (v->record.last_result == RESULT_ERROR)
-        show_error(to, err_name(v->record.last_errno), v->record.last_phase, v->record.last_offset,
-                   v->record.last_error);
+    if (!m && v->record.last_result == RESULT_ERROR)
+        return show_error(to, err_name(v->record.last_errno), v->record.last_phase,
+                          v->record.last_offset, v->record.last_error);
     if (!m)
-        return;
+        return 0;
     to->has_job = true;
     to->aborting = m->job.abort;
     to->recovering = m->recovering;
@@ -38,11 +41,11 @@ static void show_job(struct view_volume *to, const struct vol *v)
     to->result = phases[m->phase].status;
     to->job = m->job.number;
     to->stat = m->job.stat;
-    to->error[0] = '\0';
-    if (m->stopped)
-        show_error(to, m->stopped, phases[m->phase].name, m->stopped_offset, m->stopped_text);
     if (!phases[m->phase].backwards)
         memcpy(to->target, m->job.destination, sizeof(to->target));
+    if (!m->stopped)
+        return 0;
+    return show_error(to, m->stopped, phases[m->phase].name, m->stopped_offset, m->stopped_text);
 }
 
 static char *path_of(struct service *s, const struct vol *v)
@@ -74,13 +77,15 @@ struct view_volume *world_show_volume(struct service *s, const struct vol *v)
     to->previous_status = v->record.previous_status;
     if ((!v->migration && (!site || !site->host->up)) || v->conflict)
         to->status = VOLUME_ERROR;
-    snprintf(to->message, sizeof(to->message), "%s", v->message ? v->message : "");
     memcpy(to->options, v->options, sizeof(v->options));
-    show_job(to, v);
     to->meter = v->meter;
     if (to->meter)
         atomic_fetch_add(&to->meter->refs, 1);
-    return to;
+    to->message = v->message ? strdup(v->message) : NULL;
+    if (show_job(to, v) == 0 && (to->message || !v->message))
+        return to;
+    view_volume_put(to);
+    return NULL;
 }
 
 static int show_taken(struct view_host *to, const struct table *taken)

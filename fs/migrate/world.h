@@ -46,7 +46,6 @@ struct vol {
     uint32_t dirty;            /* EVENT_BITs since */
     bool is_news;              /* stands in the service's list of news */
     TAILQ_ENTRY(vol) news;
-    struct timespec changed[EVENT_N];
 };
 
 /* A name on a host that is no volume of ours there: unlistable, or another host has that volume. */

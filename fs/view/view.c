@@ -45,6 +45,27 @@ void meter_close(struct meter *meter)
         free(meter);
 }
 
+struct view_dates *view_dates_open(void)
+{
+    struct view_dates *dates = calloc(1, sizeof(*dates));
+
+    if (dates)
+        atomic_init(&dates->refs, 1);
+    return dates;
+}
+
+struct view_dates *view_dates_ref(struct view_dates *dates)
+{
+    ref(&dates->refs);
+    return dates;
+}
+
+void view_dates_put(struct view_dates *dates)
+{
+    if (dates && unref(&dates->refs))
+        free(dates);
+}
+
 struct view_volume *view_volume_open(void)
 {
     struct view_volume *volume = calloc(1, sizeof(*volume));
@@ -65,7 +86,10 @@ void view_volume_put(struct view_volume *volume)
     if (!volume || !unref(&volume->refs))
         return;
     meter_close(volume->meter);
+    view_dates_put(volume->dates);
     free(volume->path);
+    free(volume->message);
+    free(volume->error);
     free(volume);
 }
 

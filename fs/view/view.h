@@ -59,6 +59,12 @@ struct meter {
 struct meter *meter_open(void);
 void meter_close(struct meter *meter);
 
+/* When each of a volume's values last changed; shared by those that changed together. */
+struct view_dates {
+    atomic_uint refs;
+    struct timespec at[EVENT_N];
+};
+
 struct view_volume {
     atomic_uint refs;
     uint64_t number;
@@ -70,17 +76,17 @@ struct view_volume {
     enum volume_status status, previous_status; /* previous only while migrating */
     bool recovering;                            /* a job of an earlier run is not decided yet */
     bool has_job;
-    bool aborting;                   /* `abort` was written */
-    char target[TEXT_HOST_BYTES];    /* the wanted host */
-    const char *phase;               /* a word of INTERFACE, static */
-    const char *result;              /* of `migrate/status`, static */
-    char message[512];               /* "" : none yet */
-    char error[ERR_TEXT_BYTES + 96]; /* "" : none */
-    uint64_t job;                    /* number of the job under way or the last; 0: none */
-    struct job_stat stat;            /* live byte counts are in meter, if there is one */
+    bool aborting;                /* `abort` was written */
+    char target[TEXT_HOST_BYTES]; /* the wanted host */
+    const char *phase;            /* a word of INTERFACE, static */
+    const char *result;           /* of `migrate/status`, static */
+    char *message;                /* NULL: none yet */
+    char *error;                  /* NULL: none */
+    uint64_t job;                 /* number of the job under way or the last; 0: none */
+    struct job_stat stat;         /* live byte counts are in meter, if there is one */
     struct meter *meter; /* of the job under way, else of the last in this run; may be NULL */
     uint64_t options[4]; /* by enum volume_option of fs/migrate/option.h */
-    struct timespec changed[EVENT_N];
+    struct view_dates *dates;
 };
 
 struct view_host {
@@ -161,6 +167,9 @@ struct view *view_open_like(const struct view *before, size_t n_hosts);
 int view_set(struct view *view, size_t place, struct view_volume *volume);
 /* In a view of its own order: which place has the name that is the nth. */
 void view_set_order(struct view *view, size_t nth, size_t place);
+struct view_dates *view_dates_open(void);
+struct view_dates *view_dates_ref(struct view_dates *dates);
+void view_dates_put(struct view_dates *dates); /* NULL is allowed */
 struct view_volume *view_volume_open(void);
 struct view_volume *view_volume_ref(struct view_volume *volume);
 void view_volume_put(struct view_volume *volume);

@@ -225,7 +225,7 @@ static inline struct view_volume *changed_volume(const struct change *change,
     change->volume(copy);
     for (int event = 0; event < EVENT_N; event++)
         if (change->events & EVENT_BIT(event))
-            copy->changed[event].tv_nsec++;
+            copy->dates->at[event].tv_nsec++;
     return copy;
 }
 

@@ -25,8 +25,9 @@ static inline struct view_volume *made_up_volume(uint64_t number)
     volume->result = result_names[RESULT_NULL];
     volume->options[0] = 1;
     volume->options[1] = UINT64_MAX;
+    volume->dates = view_dates_open();
     for (int event = 0; event < EVENT_N; event++)
-        volume->changed[event] = (struct timespec){1700000000 + event, 5};
+        volume->dates->at[event] = (struct timespec){1700000000 + event, 5};
     return volume;
 }
 
@@ -38,6 +39,10 @@ static inline struct view_volume *made_up_copy(const struct view_volume *from)
     memcpy((char *)volume + sizeof(volume->refs), (const char *)from + sizeof(from->refs),
            sizeof(*volume) - sizeof(volume->refs));
     volume->path = from->path ? strdup(from->path) : NULL;
+    volume->message = from->message ? strdup(from->message) : NULL;
+    volume->error = from->error ? strdup(from->error) : NULL;
+    volume->dates = view_dates_open();
+    memcpy(volume->dates->at, from->dates->at, sizeof(volume->dates->at));
     if (volume->meter)
         atomic_fetch_add(&volume->meter->refs, 1);
     return volume;

@@ -150,8 +150,8 @@ static void set_busy(struct view *view)
     volume->result = "migrating";
     volume->job = 17;
     volume->stat = (struct job_stat){11, 12, 0, 1000, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1};
-    strcpy(volume->message, "accepted 17: ssd -> hdd\nx");
-    strcpy(volume->error, "EIO copying 4096 bad\033[2J");
+    volume->message = strdup("accepted 17: ssd -> hdd\nx");
+    volume->error = strdup("EIO copying 4096 bad\033[2J");
     free(volume->path);
     volume->path = NULL;
     volume->options[0] = 0;
