@@ -86,7 +86,7 @@ static const struct attr rows[] = {
     ATTR_RO(volumes, "how many volumes are there", .wakes_on = EVENT_HOST),
     ATTR_RO(jobs, "how many jobs read or write there", .wakes_on = EVENT_HOST),
     ATTR_RO(last_error, "what last went wrong there, or null", .wakes_on = EVENT_HOST),
-    ATTR_RW(drain, "1: no volume is moved there", .wakes_on = EVENT_SETTING),
+    ATTR_RW(drain, "1: no volume is moved there", .wakes_on = EVENT_HOST),
     ATTR_RW(evacuate,
             "auto or a host: all volumes go there, and none comes; 0: no more; reads done/total "
             "failed, or null",

@@ -152,4 +152,15 @@ mount --move "$WORLD/away" "$POOLS/hdd"
 put 1 "$MNT/.control/rescan"
 until_true is db1/status available
 told .control/hosts/hdd/state .control/health db1/status db2/migrate/candidates
+
+proves "a host that is evacuated, and drains meanwhile"
+put 1 "$MNT/.control/pause"
+put 9 "$MNT/.control/max_queue"
+watch
+says ok op write "$MNT/.control/hosts/hdd/evacuate" auto
+told .control/hosts/hdd/{evacuate,drain}
+watch
+says ok op write "$MNT/.control/hosts/hdd/evacuate" 0
+until_true is .control/hosts/hdd/drain 0
+told .control/hosts/hdd/drain
 finish
