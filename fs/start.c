@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -89,6 +90,7 @@ void start_prepare_process(void)
     /* Leases are polled; their signal must not end us. A reader that goes must not either. */
     signal(SIGIO, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_NAME, "ferryfs"); /* also where mount(8) called us by another name */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
@@ -134,7 +136,9 @@ int start_leave_terminal(const struct options *options, struct start *start)
     }
     close(fds[0]);
     start->ready_fd = fds[1];
-    if (setsid() < 0 || chdir("/") < 0)
+    /* An automount lets only those pass who are in one process group with mount(8). */
+    start->leaves_late = options->by_mount;
+    if ((!start->leaves_late && setsid() < 0) || chdir("/") < 0)
         return -errno;
     return let_go_of_stdio(&start->terminal_fd);
 }
@@ -161,8 +165,10 @@ int start_signals_fd(void)
 
 int start_end(struct start *start)
 {
-    int r = start->ready_fd < 0 ? 0 : tell_parent(start->ready_fd, EXIT_OK);
+    int r = start->leaves_late && setsid() < 0 ? -errno : 0;
 
+    if (r == 0 && start->ready_fd >= 0)
+        r = tell_parent(start->ready_fd, EXIT_OK);
     owned_fd(&start->ready_fd);
     owned_fd(&start->terminal_fd);
     *start = START_INIT;

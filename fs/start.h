@@ -16,9 +16,10 @@ int start_exit_status(const struct options *options, int code);
 /* Who is to hear how the start goes. */
 struct start {
     int ready_fd, terminal_fd; /* of the parent and the terminal; -1: none, in the foreground */
+    bool leaves_late;          /* the session, once mounted */
 };
 
-#define START_INIT ((struct start){-1, -1})
+#define START_INIT ((struct start){-1, -1, false})
 
 /* Where copy-worker is. 0 or -ENOENT. */
 int start_find_worker(char out[PATH_MAX], struct err *e);

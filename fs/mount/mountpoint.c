@@ -19,7 +19,8 @@
 #include "copy/base/io.h"
 #include "copy/base/log.h"
 
-#define DEAD_MAX 16 /* dead mounts on top of each other */
+#define TYPE_BYTES 64
+#define DEAD_MAX   16 /* dead mounts on top of each other */
 
 static void owned_file(FILE **file)
 {
@@ -53,7 +54,8 @@ int mountpoint_device(const char *path, dev_t *ret)
 
 int mountpoint_open(const char *path, dev_t dev)
 {
-    OWNED(fd) int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    /* Not O_DIRECTORY: it would spring what mounts by itself there, when we are gone already */
+    OWNED(fd) int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     struct statx stx;
     int r;
 
@@ -177,26 +179,24 @@ static void unescape(char *s)
     *to = '\0';
 }
 
-/* Whether what is mounted on top at path is one of ours. */
-static bool is_ours(const char *path)
+/* The type of what is mounted on top at path; "": nothing. */
+static void mounted_type(const char *path, char type[TYPE_BYTES])
 {
     OWNED(file) FILE *file = fopen("/proc/self/mountinfo", "re");
     OWNED(mem) char *line = NULL;
     size_t cap = 0;
-    bool ours = false;
 
+    *type = '\0';
     while (file && getline(&line, &cap, file) > 0) {
         OWNED(mem) char *where = NULL;
         char *rest = strstr(line, " - ");
-        char type[64];
 
         if (sscanf(line, "%*d %*d %*s %*s %ms", &where) != 1)
             continue;
         unescape(where);
-        if (rest && strcmp(where, path) == 0 && sscanf(rest, " - %63s", type) == 1)
-            ours = strcmp(type, MOUNTPOINT_FSTYPE) == 0;
+        if (rest && strcmp(where, path) == 0 && sscanf(rest, " - %63s", type) != 1)
+            *type = '\0';
     }
-    return ours;
 }
 
 static bool is_dead(const char *path)
@@ -221,9 +221,11 @@ static int check_empty(const char *path, struct err *e)
     return errno ? err_set(e, errno, "cannot list %s: %s", path, strerror(errno)) : 0;
 }
 
-/* 0: a directory where nothing is mounted. 1: a dead mount of ours was taken away, look again. */
+/* 0: a directory where nothing is mounted, or what mounts by itself. 1: a dead mount of ours was
+ * taken away, look again. */
 static int check_once(const char *path, struct err *e)
 {
+    char type[TYPE_BYTES];
     struct statx stx;
     dev_t dev;
     int r = look(AT_FDCWD, path, 0, &stx);
@@ -237,7 +239,10 @@ static int check_once(const char *path, struct err *e)
     if (!(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
         return check_empty(path, e);
     dev = makedev(stx.stx_dev_major, stx.stx_dev_minor);
-    if (!is_ours(path) || !is_dead(path))
+    mounted_type(path, type);
+    if (strcmp(type, "autofs") == 0)
+        return 0; /* it waits for us: who looked into it would wait for us too, so would we */
+    if (strcmp(type, MOUNTPOINT_FSTYPE) != 0 || !is_dead(path))
         return err_set(e, EBUSY, "something is mounted at %s already", path);
     r = mountpoint_unmount(path, dev);
     if (r < 0)

@@ -51,7 +51,8 @@ become_machine() {
     mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
     mount -t tmpfs -o mode=0755 run "$root/run"
     mount -t tmpfs -o mode=0755 dev "$root/dev"
-    for node in null zero full random urandom tty fuse; do
+    for node in null zero full random urandom tty fuse autofs; do
+        [[ -e /dev/$node ]] || continue
         : >"$root/dev/$node"
         mount --bind "/dev/$node" "$root/dev/$node"
     done
