@@ -17,20 +17,32 @@ static bool is_at(const struct vol *v, const struct host *host)
     return strcmp(v->record.host, host->config.name) == 0;
 }
 
+/* A volume is in error while its host is away. */
+static void show_volumes_at(struct service *s, const struct host *host)
+{
+    for (size_t i = 0; i < s->by_name.n; i++) {
+        struct vol *v = s->by_name.items[i];
+
+        if (is_at(v, host) && v->shown && (v->shown->status == VOLUME_ERROR) == host->up)
+            world_touch(v, EVENT_BIT(EVENT_STATE));
+    }
+}
+
+/* Its free bytes change with every few bytes that are written, its volumes only as it comes or
+ * goes. */
 static void on_changed(void *arg, struct host *host)
 {
     struct service *s = arg;
+    struct site *site = site_of(s, host);
 
-    world_touch_site(site_of(s, host), EVENT_BIT(EVENT_HOST));
-    for (size_t i = 0; i < s->by_name.n; i++) /* a volume is in error while its host is away */
-        if (is_at(s->by_name.items[i], host) && ((struct vol *)s->by_name.items[i])->shown &&
-            (((struct vol *)s->by_name.items[i])->shown->status == VOLUME_ERROR) == host->up)
-            world_touch(s->by_name.items[i], EVENT_BIT(EVENT_STATE));
+    world_touch_site(site, EVENT_BIT(EVENT_HOST));
+    if (host->up != site->was_up)
+        show_volumes_at(s, host);
     if (host->lock_fd < 0)
-        migration_host_lost(s, site_of(s, host));
-    if (host->up && !site_of(s, host)->was_up)
+        migration_host_lost(s, site);
+    if (host->up && !site->was_up)
         migration_recover_all(s);
-    site_of(s, host)->was_up = host->up;
+    site->was_up = host->up;
     migration_reckon(s);
     migration_schedule(s);
 }
