@@ -175,7 +175,7 @@ holds ask_for ssd
 } 2>/dev/null # bash tells of it
 until_true nobody_has_the_catalogue || wrong "it is held"
 in_root umount -l /run/ferryfs
-like "$(in_root dpkg -P ferryfs 2>&1)" "*the catalogue in /var/lib/ferryfs stays*job 2 *"
+like "$(in_root dpkg -P ferryfs 2>&1)" "*the catalogue in /var/lib/ferryfs stays*copy * db1 host ssd destination *job 2 *"
 eq "$(sum var/lib/ferryfs/hdd/db1)" "$SUM"
 install_packages
 add_hosts
