@@ -14,12 +14,15 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/io.h"
 #include "copy/base/log.h"
+#include "fs/reload.h"
 
 #define NS_PER_MS     UINT64_C(1000000)
+#define NS_PER_US     UINT64_C(1000)
 #define STATUS_GAP_NS (1000 * NS_PER_MS) /* systemd is told of changes, not of each */
 #define PINGS         3                  /* so many in the time after which we are given up */
 
 struct attend {
+    struct reload *reload;
     struct service *service;
     struct mount *mount;
     struct notify *notify;
@@ -44,13 +47,15 @@ static void carry_out(struct service *service, struct request *request)
     request_done(request, service, 0);
 }
 
-struct attend *attend_open(struct service *service, struct mount *mount, struct notify *notify)
+struct attend *attend_open(const struct options *options, struct service *service,
+                           struct mount *mount, struct notify *notify)
 {
     struct attend *attend = calloc(1, sizeof(*attend));
 
     if (!attend)
         return NULL;
     *attend = (struct attend){
+        .reload = reload_open(options),
         .service = service,
         .mount = mount,
         .notify = notify,
@@ -59,8 +64,8 @@ struct attend *attend_open(struct service *service, struct mount *mount, struct 
         .answered = true,
         .probe = {.carry_out = carry_out, .answer = on_answer, .answer_arg = attend},
     };
-    if (attend->news_fd < 0) {
-        free(attend);
+    if (attend->news_fd < 0 || !attend->reload) {
+        attend_close(attend);
         return NULL;
     }
     return attend;
@@ -70,7 +75,8 @@ void attend_close(struct attend *attend)
 {
     if (!attend)
         return;
-    close(attend->news_fd);
+    owned_fd(&attend->news_fd);
+    reload_close(attend->reload);
     free(attend);
 }
 
@@ -137,8 +143,23 @@ static void attend_turn(struct attend *attend, uint64_t now_ns, bool news)
     }
 }
 
+/* Source: sd_notify(3), RELOADING=1. */
+static void read_again(struct attend *attend)
+{
+    struct err e = {0};
+
+    notify_say(attend->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\n",
+               io_now_ns() / NS_PER_US);
+    if (reload_again(attend->reload, attend->service, &e) == 0)
+        log_say(LOG_NOTICE, "the configuration was read again");
+    else
+        log_say(LOG_ERR, "the configuration was read again, and nothing changes: %s",
+                e.text[0] ? e.text : "the command line is wrong");
+    notify_say(attend->notify, "READY=1\n");
+}
+
 /* False: it asks for the end. */
-static bool heed_signal(int signals)
+static bool heed_signal(struct attend *attend, int signals)
 {
     struct signalfd_siginfo info;
 
@@ -148,7 +169,7 @@ static bool heed_signal(int signals)
         log_say(LOG_NOTICE, "ending: signal %u", info.ssi_signo);
         return false;
     }
-    log_say(LOG_WARNING, "SIGHUP: the configuration is read at the start; restart to change it");
+    read_again(attend);
     return true;
 }
 
@@ -172,7 +193,7 @@ void attend_until_end(struct attend *attend, int signals)
             log_say(LOG_NOTICE, "ending: unmounted");
             break;
         }
-        if (fds[0].revents & POLLIN && !heed_signal(signals))
+        if (fds[0].revents & POLLIN && !heed_signal(attend, signals))
             break;
         attend_turn(attend, now_ns, fds[2].revents & POLLIN);
     }

@@ -138,7 +138,7 @@ static int serve(const struct options *options, struct service *service, struct 
     else
         err_set(e, -r, "the service did not start");
     if (r == 0) {
-        attend = attend_open(service, mount, &run->notify);
+        attend = attend_open(options, service, mount, &run->notify);
         if (!attend)
             r = err_set(e, ENOMEM, "no memory, or too many open files");
     }

@@ -87,6 +87,7 @@ int options_parse_mount(struct options *options, int argc, char **argv, struct e
     int code, r;
 
     options->by_mount = true;
+    optind = 0; /* a new scan: getopt(3), NOTES */
     while ((code = getopt(argc, argv, "sfnvt:o:")) != -1) {
         if (code == '?')
             return -EINVAL;

@@ -128,6 +128,8 @@ int options_parse(struct options *options, int argc, char **argv, struct err *e)
 {
     int r;
 
+    options->argc = argc;
+    options->argv = argv;
     if (argc > 0 && strcmp(basename(argv[0]), MOUNT_HELPER) == 0)
         return options_parse_mount(options, argc, argv, e);
     r = take_options(options, argc, argv, true, e);

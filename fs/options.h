@@ -25,6 +25,8 @@ enum action {
 };
 
 struct options {
+    int argc; /* of the command line, to read all of it again */
+    char **argv;
     enum action action;
     bool foreground, has_file;
     bool by_mount;         /* called by mount(8), as its helper */

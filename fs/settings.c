@@ -183,11 +183,7 @@ static int set_host_speed(struct host_config *host, const char *value, struct er
 
 static int set_host_drain(struct host_config *host, const char *value, struct err *e)
 {
-    uint64_t drain = 0;
-    int r = set_option(&drain_option, value, &drain, e);
-
-    host->drain = drain != 0;
-    return r;
+    return set_option(&drain_option, value, &host->drain, e);
 }
 
 static const struct {

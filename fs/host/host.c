@@ -273,7 +273,7 @@ int host_open(struct loop *loop, const struct host_config *config, struct host *
                           .agent = CHILD_NONE,
                           .sock = -1,
                           .lock_fd = -1,
-                          .drain = config->drain,
+                          .drain = config->drain != 0,
                           .max_jobs = config->max_jobs,
                           .speed_bytes_per_s = config->speed_bytes_per_s};
     r = loop_add_timer(loop, restart, host, &host->restart);

@@ -16,8 +16,7 @@ struct host_config {
     char name[TEXT_HOST_BYTES];
     char driver[16];
     char path[PATH_MAX];
-    uint64_t max_jobs, speed_bytes_per_s; /* presets of their files */
-    bool drain;
+    uint64_t max_jobs, speed_bytes_per_s, drain; /* presets of their files */
     bool on_command_line;
 };
 

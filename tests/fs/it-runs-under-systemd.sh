@@ -115,6 +115,12 @@ eq "$(result db1)" success
 eq "$(value db1/host) $(number db1 resumes)" "hdd 1"
 eq "$(grep -c " /run/ferryfs " "$THERE/proc/1/mountinfo")" 1
 
+proves "systemctl reload reads the configuration again"
+sed -i "s:^;max_jobs = 2 .*:max_jobs = 6:" "$THERE$CONF"
+holds systemctl reload ferryfs
+holds until_true is .control/max_jobs 6
+eq "$(property ferryfs ActiveState)" active
+
 proves "a daemon that has stopped is noticed and started anew"
 signal_restarts STOP
 eq "$(property ferryfs NRestarts)" 2
