@@ -20,6 +20,7 @@ CONF=$(find "$INSTALLED" -path '*/etc/ferryfs/ferryfs.conf')
 proves "everything is where the FHS has it, with the mode that it should have"
 eq "$(find "$INSTALLED" ! -type d -printf '%m /%P\n' | sed "s:$PREFIX/::; s: /etc/: etc/:" | sort -k 2)" "\
 755 bin/ferrycopy
+755 bin/ferrytop
 644 etc/ferryfs/ferryfs.conf
 644 lib/systemd/system/ferryfs.service
 644 lib/sysusers.d/ferryfs.conf
@@ -44,6 +45,7 @@ eq "$(find "$INSTALLED" ! -type d -printf '%m /%P\n' | sed "s:$PREFIX/::; s: /et
 644 share/ferryfs/monitoring/telegraf.conf
 644 share/ferryfs/monitoring/zabbix_agentd.conf
 644 share/man/man1/ferrycopy.1
+644 share/man/man1/ferrytop.1
 644 share/man/man5/ferryfs.5
 644 share/man/man8/ferryfs.8"
 eq "$(find "$INSTALLED" -type d ! -perm 755)" ""
