@@ -73,6 +73,8 @@ struct wire_request {
                                 which must have run in this process from start_bytes 0 */
     uint32_t verify_behind;  /* WIRE_COPY from 0: 1: read back what was flushed while the rest is
                                 copied; WIRE_VERIFY with the digests has that much less to do */
+    uint32_t no_repair;      /* WIRE_VERIFY with the source: 1: nothing is ever written, the first
+                                difference is EILSEQ */
 };
 
 /* worker -> daemon */

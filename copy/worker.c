@@ -115,8 +115,22 @@ static void conclude_copy(struct worker *worker, int r)
         CRASH_POINT("worker-copied");
 }
 
+/* The engine takes what it may not write as it finds it: that it comes from the disk is seen to
+ * here. */
+static int prepare_comparison(struct worker *worker)
+{
+    int r = worker->destination->ops->sync(worker->destination);
+
+    choose_blocks(worker);
+    if (r == 0)
+        r = endpoint_drop(worker->destination);
+    return r < 0 ? r : prepare_digests(worker);
+}
+
 static int prepare_verify(struct worker *worker)
 {
+    if (worker->request.no_repair)
+        return prepare_comparison(worker);
     if (worker->request.compare_source) {
         choose_blocks(worker);
         return prepare_digests(worker);
@@ -175,6 +189,7 @@ static void run_job(struct worker *worker, const struct command *command)
         .checkpoint = on_checkpoint,
         .checkpoint_arg = worker,
         .compare_source = request->compare_source != 0,
+        .no_repair = request->no_repair != 0,
     };
     int r = command->prepare(worker);
 

@@ -169,6 +169,16 @@ static void verify_show(const struct attr_of *of, struct text *out)
     show_option(of, out, VOLUME_OPTION_VERIFY);
 }
 
+static void keep_show(const struct attr_of *of, struct text *out)
+{
+    show_option(of, out, VOLUME_OPTION_KEEP);
+}
+
+static void retained_show(const struct attr_of *of, struct text *out)
+{
+    row_word(out, of->volume->retained);
+}
+
 static const struct attr rows[] = {
     ATTR_RW(target, "write a host's name, or auto, to move the volume there",
             .wakes_on = EVENT_TARGET, .admit = service_admit_target),
@@ -198,6 +208,13 @@ static const struct attr rows[] = {
             .wakes_on = EVENT_SETTING),
     ATTR_RW(verify, "full or off: read back and compare what was copied; not while a job runs",
             .wakes_on = EVENT_SETTING),
+    ATTR_RW(keep,
+            "seconds the old source is retained after a success, 0: not; not while a job runs",
+            .wakes_on = EVENT_SETTING),
+    ATTR_RW(retained,
+            "HOST bytes expires of the old source that is kept, or null; write drop, or restore to "
+            "make it the volume again if nothing was written since",
+            .wakes_on = EVENT_RETAINED, .admit = service_admit_retained),
 };
 
 const struct attr_dir migrate_dir = {

@@ -278,6 +278,7 @@ static const struct operation {
     [POOL_PUBLISH] = {dir_publish, NEEDS_NAME | NEEDS_CID | NEEDS_EXPECT | NEEDS_FD},
     [POOL_ADOPT] = {dir_adopt, NEEDS_NAME | NEEDS_EXPECT | NEEDS_FD},
     [POOL_REMOVE] = {dir_remove, NEEDS_NAME | NEEDS_CID},
+    [POOL_RETAIN] = {dir_retain, NEEDS_NAME | NEEDS_CID | NEEDS_EXPECT},
 };
 
 static int dir_operate(struct backend *backend, const struct pool_request *request, int fd,

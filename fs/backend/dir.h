@@ -44,6 +44,11 @@ dir_operation dir_claim, dir_open, dir_examine; /* dir_claim.c */
 dir_operation dir_admit, dir_reserve;           /* dir_reserve.c */
 dir_operation dir_publish, dir_adopt;           /* dir_publish.c, dir_adopt.c */
 dir_operation dir_remove;                       /* dir_remove.c */
+dir_operation dir_retain;                       /* dir_retain.c */
+
+/* dir_remove.c. From the volume's name, if the copy is there, to its hidden name. */
+int dir_hide(const struct dir *dir, const struct pool_request *request, const char *hidden,
+             struct err *e);
 
 /* dir_xattr.c. Give `to` the xattrs of `from`, but the ACL and POOL_XATTR, and take those of users
  * from it that `from` has not. 0, or what was refused in words in e. */

@@ -89,7 +89,6 @@ int dir_adopt(struct dir *dir, const struct pool_request *request, int fd, struc
     struct stat st;
     int r;
 
-    (void)reply;
     (void)ret_fd;
     if (fstat(fd, &st) < 0)
         return err_set(e, errno, "cannot look at the volume: %s", strerror(errno));
@@ -101,5 +100,5 @@ int dir_adopt(struct dir *dir, const struct pool_request *request, int fd, struc
     if (r == 0)
         r = dir_sync(file, request->name, e);
     CRASH_POINT("pool-adopt-done");
-    return r;
+    return r < 0 ? r : dir_describe(file, reply, e);
 }

@@ -82,9 +82,8 @@ static int check_hidden(const struct dir *dir, const struct pool_request *reques
     return r == 0 ? put_back(dir, hidden, request->name, e) : r < 0 ? r : 0;
 }
 
-/* From the volume's name, if the copy is there, to the hidden one. */
-static int hide(const struct dir *dir, const struct pool_request *request, const char *hidden,
-                struct err *e)
+int dir_hide(const struct dir *dir, const struct pool_request *request, const char *hidden,
+             struct err *e)
 {
     struct stat st;
     int r;
@@ -158,7 +157,7 @@ static int remove_expected(const struct dir *dir, const struct pool_request *req
     OWNED(fd) int held = -1;
     int r;
 
-    r = hide(dir, request, hidden, e);
+    r = dir_hide(dir, request, hidden, e);
     if (r == 0)
         r = dir_is_at(dir, hidden, &request->expect, NULL, e);
     if (r <= 0)

@@ -58,13 +58,16 @@ enum pool_op {
                      hidden -> name without replacing, fsync of the directory. Done already: 0.
                      EEXIST: another's file is at name; ESTALE: no such copy */
     POOL_ADOPT,  /* name expect, fd = the source: owner, xattrs, ACL, mode, mtime as the source's by
-                    now, POOL_XATTR removed, fsync */
+                    now, POOL_XATTR removed, fsync. Replies identity, sizes, mtime */
     POOL_REMOVE, /* name cid [expect] [mtime]: destroy that copy, wherever it is: renamed to its
                     hidden name first if it is at name, unlinked, directory fsynced. Not there: 0.
                     Another's file at name: left alone, 0. With mtime: EBUSY while somebody writes
                     it or it has another hard link, ESTALE where it was written since; both leave it
                     hidden. Without expect only the hidden name is looked at, and only what the
                     xattr, or being empty and 0600 and ours, proves */
+    POOL_RETAIN, /* name cid volume epoch expect: keep that copy under its hidden name: the tag, the
+                    name, owner and mode 0600, fsync of file and directory. Replies identity, sizes,
+                    mtime. ESTALE: it is at neither name, or hidden without the tag */
 };
 
 struct pool_attach {

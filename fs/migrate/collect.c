@@ -1,7 +1,7 @@
 /*
- * Copies that wait to be destroyed: recorded, not primary, and no job's any more. Each goes only
- * while the volume itself is seen where it should be. One at a time on a host; one that cannot go
- * holds up no other, and neither does a host that hangs.
+ * Copies that wait to be destroyed, or to be hidden: recorded, not primary, and no job's any more.
+ * Each goes only while the volume itself is seen where it should be. One at a time on a host; one
+ * that cannot go holds up no other, and neither does a host that hangs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,9 +54,10 @@ bool world_is_left_copy(struct service *s, const char *host, const struct io_ide
     for (size_t i = 0; i < s->left.n; i++) {
         const struct copy *copy = s->left.items[i];
 
+        /* A retained copy may be all that is left of a volume that is gone: its name lists it. */
         if (io_same(&copy->identity, identity) && copy->state != COPY_INTENT &&
             strcmp(copy->host, host) == 0)
-            return true;
+            return copy->role != COPY_RETAINED || world_volume_by_uuid(s, copy->volume);
     }
     return false;
 }
@@ -72,6 +73,20 @@ struct collection {
 
 static void collect_from(struct service *s, struct site *site, size_t at);
 
+/* It was read before; meanwhile it may have become one that is to be destroyed. */
+static int stage_collected(const struct collection *c)
+{
+    struct catalog *catalog = c->service->catalog;
+    struct copy copy;
+
+    if (c->copy.role != COPY_RETAINED)
+        return catalog_drop_copy(catalog, c->copy.cid);
+    if (catalog_get_copy(catalog, c->copy.cid, &copy) < 0)
+        return 0;
+    copy.hidden = true;
+    return catalog_put_copy(catalog, &copy);
+}
+
 static void on_collected(void *arg, const struct pool_reply *reply, int fd)
 {
     OWNED(mem) struct collection *c = arg;
@@ -83,15 +98,20 @@ static void on_collected(void *arg, const struct pool_reply *reply, int fd)
     c->site->collecting = false;
     world_look_again(s);
     if (reply->error) { /* the others need not wait for that one */
-        if (v)
+        if (v && c->copy.role != COPY_RETAINED)
             migration_note_left(v, c->copy.host, reply);
         collect_from(s, c->site, c->next);
         return;
     }
-    if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
+    if (stage_collected(c) < 0 || catalog_commit(s->catalog, &e) < 0) {
+        catalog_cancel(s->catalog);
         log_say(LOG_WARNING,
-                "volume %s: its old copy is gone, but its record stays and is dropped later: %s",
-                c->copy.name, e.text);
+                "volume %s: its old copy is %s, but not its record, which is seen to later: %s",
+                c->copy.name, c->copy.role == COPY_RETAINED ? "hidden" : "gone", e.text);
+        return;
+    }
+    if (c->copy.role == COPY_RETAINED) {
+        collect_from(s, c->site, c->next);
         return;
     }
     if (v)
@@ -99,13 +119,16 @@ static void on_collected(void *arg, const struct pool_reply *reply, int fd)
     collect_from(s, c->site, c->next > 0 ? c->next - 1 : 0); /* one less is left */
 }
 
-static void destroy_copy(struct collection *c)
+/* Destroyed, or hidden if it is retained. */
+static void put_away(struct collection *c)
 {
-    struct pool_request request = {.kind = POOL_REMOVE};
+    struct pool_request request = {.kind =
+                                       c->copy.role == COPY_RETAINED ? POOL_RETAIN : POOL_REMOVE};
 
     memcpy(request.name, c->copy.name, sizeof(request.name));
     uuid_copy(request.cid, c->copy.cid);
     uuid_copy(request.volume, c->copy.volume);
+    request.epoch = c->copy.epoch;
     request.expect = c->copy.identity;
     request.has_expect = c->copy.state != COPY_INTENT;
     request.has_mtime = c->copy.role == COPY_DELETE_PENDING;
@@ -123,7 +146,7 @@ static void on_primary_seen(void *arg, const struct pool_reply *reply, int fd)
     owned_fd(&fd);
     c->site->collecting = false;
     if (reply->error == 0 && reply->found == POOL_FOUND_PUBLISHED) {
-        destroy_copy(c);
+        put_away(c);
         return;
     }
     collect_from(c->service, c->site, c->next);
@@ -157,6 +180,8 @@ static struct site *home_of(struct service *s, struct copy *copy)
     struct site *site = world_site(s, copy->host), *home;
     struct vol *v = world_volume_by_uuid(s, copy->volume);
 
+    if (copy->role == COPY_RETAINED && copy->hidden)
+        return NULL;
     if (!v || v->warning || v->migration || v->conflict || !site || !site->host->up)
         return NULL;
     home = world_site(s, v->record.host);

@@ -11,6 +11,11 @@
 #define CHECKPOINT_NS (5 * NS_PER_S)
 #define DEATHS_MAX    3 /* of workers, without a checkpoint between */
 
+unsigned migration_work(const struct migration *m)
+{
+    return (m->job.restore ? 0u : PROGRESS_COPY) | (m->job.verify ? PROGRESS_VERIFY : 0u);
+}
+
 static void after_worker(struct migration *m, const char *how)
 {
     char text[128];
@@ -51,7 +56,7 @@ static void on_death(void *arg, const char *how)
     struct migration *m = arg;
 
     totals_add_moved(&m->service->totals, &m->counted, worker_progress(m->worker));
-    progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes,
+    progress_sample(&m->rate, &m->job.stat, &m->base, migration_work(m), m->need_bytes,
                     worker_progress(m->worker), true, m->vol->meter,
                     io_now_ns()); /* its last counts */
     worker_close(take_ptr(m->worker));
@@ -111,6 +116,7 @@ static void ask_worker(struct migration *m, enum wire_command command, bool dest
         .destination_zero = destination_zero,
         .lease = !m->job.stat.claim_weak,
         .compare_source = compare_source,
+        .no_repair = m->job.restore,
         .verify_behind = command == WIRE_COPY && m->job.verify && m->whole,
     };
 
@@ -136,6 +142,7 @@ static void on_verified(struct migration *m, const struct wire_reply *reply)
         return;
     }
     m->destination.state = COPY_SEALED;
+    m->destination.hidden = false; /* of a restore: from here on it may have the volume's name */
     memcpy(m->destination.digest, reply->digest, sizeof(m->destination.digest));
     copying_end(m, THEN_SWITCH);
 }
@@ -150,6 +157,10 @@ static void on_failed(struct migration *m, const struct wire_reply *reply)
     m->after_worker = THEN_WAIT;
     worker_kill(m->worker);
     m->whole = false;
+    if (m->job.restore && reply->error == EILSEQ) {
+        migration_fail(m, ESTALE, reply->offset_bytes, "the volume was written since it moved");
+        return;
+    }
     if (!is_lack_of_space(reply->error)) {
         migration_fail(m, reply->error, reply->offset_bytes, reply->text);
         return;

@@ -98,6 +98,7 @@ static void fill(struct migration *m, struct site *to, uid_t uid, const struct p
     uuid_copy(m->job.source_cid, v->record.primary);
     uuid_generate(m->job.destination_cid);
     m->job.verify = v->options[VOLUME_OPTION_VERIFY] == VERIFY_FULL;
+    m->job.keep_s = v->options[VOLUME_OPTION_KEEP];
     m->job.uid = uid;
     m->job.error_offset = UINT64_MAX;
     m->job.stat.queued_at_s = world_now_s();
@@ -115,6 +116,16 @@ static void fill(struct migration *m, struct site *to, uid_t uid, const struct p
     m->source = v->primary.identity;
     m->source_mtime_ns = claim->mtime_ns;
     m->need_bytes = claim->allocated_bytes;
+}
+
+/* What a restore has instead of a new copy: compared always, and changed by nothing before the
+ * switch. */
+static void fill_restore(struct migration *m, const struct copy *retained)
+{
+    m->destination = *retained;
+    uuid_copy(m->job.destination_cid, retained->cid);
+    m->job.restore = true;
+    m->job.verify = true;
 }
 
 static int commit_accept(struct migration *m, struct err *e)
@@ -144,8 +155,8 @@ static int commit_accept(struct migration *m, struct err *e)
     return 0;
 }
 
-int migration_accept(struct service *s, struct vol *v, struct site *to, uid_t uid, int *claim_fd,
-                     const struct pool_reply *claim, struct err *e)
+int migration_accept(struct service *s, struct vol *v, struct site *to, const struct copy *retained,
+                     uid_t uid, int *claim_fd, const struct pool_reply *claim, struct err *e)
 {
     struct migration *m;
     int r = migration_new(s, v, &m);
@@ -153,6 +164,8 @@ int migration_accept(struct service *s, struct vol *v, struct site *to, uid_t ui
     if (r < 0)
         return err_set(e, -r, "no memory");
     fill(m, to, uid, claim);
+    if (retained)
+        fill_restore(m, retained);
     m->running = migration_may_run(m);
     m->phase = m->running ? PHASE_RESERVING : PHASE_QUEUED;
     r = enlist(m);
@@ -196,6 +209,7 @@ int migration_load(struct service *s, const struct job *job)
     m->job = *job;
     m->phase = (enum phase_id)phase;
     m->recovering = true;
+    m->older_goes = phases[phase].final; /* perhaps: that it was switched is all that is recorded */
     m->from = world_site(s, job->source);
     m->to = world_site(s, job->destination);
     m->need_bytes = v->allocated_bytes;
@@ -262,7 +276,9 @@ static int stage_end(struct migration *m, const struct volume *volume)
 
     if (r == 0)
         r = catalog_drop_job(catalog, m->job.number);
-    if (r == 0 && !m->copy_left)
+    if (r == 0 && m->copy_kept)
+        r = catalog_put_copy(catalog, &m->kept);
+    else if (r == 0 && !m->copy_left)
         r = catalog_drop_copy(catalog,
                               phases[m->phase].final ? m->job.source_cid : m->job.destination_cid);
     return r < 0 ? r : stage_history(m, volume);
@@ -288,6 +304,18 @@ static void tell_end(struct migration *m)
     migration_touch(m, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_PROGRESS) | EVENT_BIT(EVENT_SIZE));
 }
 
+/* The timer passes a volume by while a job has it. */
+static void see_retained(struct migration *m)
+{
+    struct vol *v = m->vol;
+    struct copy copy;
+
+    if (world_retained(m->service, v, &copy))
+        world_expect_expiry(m->service, copy.expires_s);
+    else
+        uuid_clear(v->retained);
+}
+
 void migration_finish(struct migration *m)
 {
     struct service *s = m->service;
@@ -295,6 +323,7 @@ void migration_finish(struct migration *m)
     struct err e = {.text = "no memory"};
     struct evacuation evacuation;
     bool evacuates = evacuation_after(m, phases[m->phase].final, &evacuation);
+    bool older_goes = m->older_goes;
     int r;
 
     fill_last(m, &volume);
@@ -315,6 +344,7 @@ void migration_finish(struct migration *m)
     m->vol->record = volume;
     if (evacuates)
         m->from->evacuation = evacuation;
+    see_retained(m);
     tell_end(m);
     if (!phases[m->phase].final && m->from) /* is it still as it was? */
         host_rescan(m->from->host);
@@ -322,6 +352,8 @@ void migration_finish(struct migration *m)
     migration_free(m);
     migration_reckon(s);
     migration_schedule(s);
+    if (older_goes)
+        migration_collect(s);
 }
 
 void migration_close_all(struct service *s)

@@ -62,6 +62,18 @@ void migration_release(struct migration *m)
     m->destination_fd = -1;
 }
 
+/* One retained copy a volume, of its last migration: the one before goes when that is sure. */
+static int stage_older(struct migration *m)
+{
+    struct copy older;
+
+    if (!world_retained(m->service, m->vol, &older) ||
+        uuid_compare(older.cid, m->job.destination_cid) == 0)
+        return 0;
+    m->older_goes = true;
+    return world_stage_drop(m->service, &older);
+}
+
 /* The one transaction that moves the volume: it is at the destination from here on. */
 static int stage_switch(struct migration *m, struct volume *volume)
 {
@@ -70,14 +82,20 @@ static int stage_switch(struct migration *m, struct volume *volume)
 
     if (r < 0)
         return r;
-    source.role = COPY_DELETE_PENDING;
+    source.role = m->job.keep_s ? COPY_RETAINED : COPY_DELETE_PENDING;
     source.mtime_ns = m->source_mtime_ns;
     source.since_s = world_now_s();
+    source.expires_s = m->job.keep_s ? source.since_s + m->job.keep_s : 0;
+    source.hidden = false;
     m->destination.role = COPY_PRIMARY;
+    m->destination.epoch = volume->epoch + 1;
+    m->destination.expires_s = 0;
     memcpy(volume->host, m->job.destination, sizeof(volume->host));
     uuid_copy(volume->primary, m->job.destination_cid);
     volume->epoch++;
-    r = catalog_put_copy(m->service->catalog, &source);
+    r = stage_older(m);
+    if (r == 0)
+        r = catalog_put_copy(m->service->catalog, &source);
     return r < 0 ? r : catalog_put_volume(m->service->catalog, volume);
 }
 
@@ -111,6 +129,10 @@ static int store(struct migration *m, enum phase_id phase, struct err *e)
         m->vol->record = volume;
         m->vol->primary = m->destination;
         m->vol->seen = m->to->host->scans + 1;
+        if (job.keep_s)
+            uuid_copy(m->vol->retained, job.source_cid);
+        else
+            uuid_clear(m->vol->retained);
         m->vol->moved = true;
         world_touch(m->vol, EVENT_BIT(EVENT_STATE));
     }
@@ -181,8 +203,12 @@ void migration_enter(struct migration *m, enum phase_id phase)
 
 void migration_next(struct migration *m)
 {
-    assert(m->phase + 1 < PHASE_N);
-    migration_enter(m, m->phase + 1);
+    enum phase_id next = m->phase + 1;
+
+    while (m->job.restore && phases[next].copies)
+        next++;
+    assert(next < PHASE_N);
+    migration_enter(m, next);
 }
 
 void migration_fail(struct migration *m, int error, uint64_t offset, const char *text)

@@ -6,6 +6,10 @@
  * one transaction that makes the destination the primary copy. Going back runs every `undo` from
  * the highest phase down, whatever was reached: each is idempotent.
  *
+ * A restore is a job whose destination is the retained copy that an earlier one left: it is only
+ * compared, by a worker that writes nothing, and going back hides it again. It stays retained until
+ * the switch, so that nothing but `drop`, its end or a later switch ever lets it be destroyed.
+ *
  * Without a lease, what is written between the last look at the source and the switch is not seen
  * before it: the old copy, whose time differs then, is kept for a human (ESTALE of POOL_REMOVE).
  */
@@ -24,6 +28,7 @@ struct phase {
     void (*undo)(struct migration *m); /* ends in migration_undone; NULL: nothing to undo */
     bool waits;                        /* for its turn in the queue */
     bool pauses;                       /* it stands still while it is told to */
+    bool copies;                       /* a restore passes it by: its destination is there */
     bool backwards;                    /* the job is on its way back */
     bool switches;                     /* entering it makes the destination the primary copy */
     bool final;                        /* only forward from here */
@@ -98,8 +103,12 @@ struct migration {
     unsigned deaths;        /* of workers, since the last checkpoint */
     unsigned compared;      /* passes of verification that succeeded under this claim */
     struct host_ask *ask;
-    host_done_fn *answered;    /* of ask */
-    bool copy_left;            /* the copy that should go is still there: its record stays */
+    host_done_fn *answered; /* of ask */
+    bool copy_left;         /* the copy that should go is still there: its record stays */
+    bool older_goes;        /* and so does one that was retained before */
+    bool copy_kept;         /* it is retained: its record becomes `kept` */
+    struct copy kept;
+    uint64_t volume_mtime_ns;  /* at the destination, once adopted */
     uint32_t found_source;     /* enum pool_found, while recovering */
     struct loop_source *timer; /* begins again what timer_fn does */
     void (*timer_fn)(struct migration *m);
@@ -110,11 +119,11 @@ struct migration {
 };
 
 /*
- * Accept: the records are committed. claim_fd is taken over (on success). Returns 0, or -EIO and
- * the like when nothing was stored.
+ * Accept: the records are committed. retained: NULL, or what is to be restored. claim_fd is taken
+ * over (on success). Returns 0, or -EIO and the like when nothing was stored.
  */
-int migration_accept(struct service *s, struct vol *v, struct site *to, uid_t uid, int *claim_fd,
-                     const struct pool_reply *claim, struct err *e);
+int migration_accept(struct service *s, struct vol *v, struct site *to, const struct copy *retained,
+                     uid_t uid, int *claim_fd, const struct pool_reply *claim, struct err *e);
 /* Take up a job of an earlier run. */
 int migration_load(struct service *s, const struct job *job);
 /* Ask to abort. 0, -EBUSY too late, -EIO not stored. */
@@ -169,6 +178,7 @@ void migration_let_go(struct migration *m);  /* of the claim, at once */
 void migration_release(struct migration *m); /* of the claim and the destination's descriptor */
 bool migration_claimed(const struct migration *m); /* nobody wants to write the source */
 void migration_touch(struct migration *m, uint32_t events);
+unsigned migration_work(const struct migration *m); /* enum progress_work */
 void migration_undo_from_the_top(struct migration *m);
 void migration_reckon(struct service *s); /* jobs and reserved space of the hosts */
 void migration_steer(struct service *s);  /* what each worker may do, as things are now */

@@ -25,6 +25,11 @@ const struct option_row volume_options[VOLUME_OPTION_N] = {
                               .takes = "full or off"},
     [VOLUME_OPTION_SPEED] = SPEED_ROW,
     [VOLUME_OPTION_PAUSE] = PAUSE_ROW,
+    [VOLUME_OPTION_KEEP] = {.name = "keep",
+                            .kind = OPTION_COUNT,
+                            .max = 315576000, /* ten years */
+                            .latched = true,
+                            .takes = "seconds, at most 315576000"},
 };
 
 const struct option_row max_jobs_option = {.name = "max_jobs",

@@ -37,11 +37,27 @@ static void on_reserved(void *arg, const struct pool_reply *reply, int fd)
         phases[m->phase].go(m);
 }
 
+/* Of a restore; its bytes are compared next. */
+static void on_retained_opened(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    if (!reply->error && reply->size_bytes == m->job.stat.total_bytes &&
+        reply->mtime_ns == m->destination.mtime_ns) {
+        on_reserved(m, reply, fd);
+        return;
+    }
+    owned_fd(&fd);
+    migration_fail(m, reply->error ? reply->error : ESTALE, UINT64_MAX,
+                   reply->error ? reply->text : "the retained copy is not as it was left");
+}
+
 static void ask_reserve(struct migration *m)
 {
-    struct pool_request request = migration_request(m, POOL_RESERVE, false);
+    struct pool_request request =
+        migration_request(m, m->job.restore ? POOL_OPEN : POOL_RESERVE, false);
 
-    migration_ask(m, m->to, &request, -1, on_reserved);
+    migration_ask(m, m->to, &request, -1, m->job.restore ? on_retained_opened : on_reserved);
 }
 
 static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
@@ -89,13 +105,28 @@ static void on_removed(void *arg, const struct pool_reply *reply, int fd)
     migration_undone(m);
 }
 
+/* What was to be restored is retained as before. */
+static void on_hidden_again(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    m->kept = m->destination;
+    m->kept.hidden = reply->error == 0;
+    m->copy_kept = true;
+    if (reply->error)
+        log_say(LOG_WARNING, "volume %s: its retained copy on %s is not hidden yet: %s",
+                m->vol->record.name, m->job.destination, reply->text);
+    migration_undone(m);
+}
+
 /* Without the source, what is at the destination may be all there is: it stays, and its record. */
 static void on_remnant_seen(void *arg, const struct pool_reply *reply, int fd)
 {
     struct migration *m = arg;
 
     owned_fd(&fd);
-    m->copy_left = reply->error != 0 || reply->found == POOL_FOUND_HIDDEN ||
+    m->copy_left = m->job.restore || reply->error != 0 || reply->found == POOL_FOUND_HIDDEN ||
                    reply->found == POOL_FOUND_PUBLISHED;
     if (m->copy_left)
         log_say(LOG_WARNING, "volume %s: gone from %s; its copy on %s is kept", m->vol->record.name,
@@ -114,7 +145,10 @@ static void on_source_seen(void *arg, const struct pool_reply *reply, int fd)
         copying_end(m, THEN_RECOVER);
         return;
     }
-    if (reply->found == POOL_FOUND_PUBLISHED) {
+    if (reply->found == POOL_FOUND_PUBLISHED && m->job.restore) {
+        request = migration_request(m, POOL_RETAIN, false);
+        migration_ask(m, m->to, &request, -1, on_hidden_again);
+    } else if (reply->found == POOL_FOUND_PUBLISHED) {
         request = migration_request(m, POOL_REMOVE, false);
         migration_ask(m, m->to, &request, -1, on_removed);
     } else {
@@ -221,6 +255,29 @@ static void remove_old(struct migration *m)
     migration_ask(m, m->from, &request, -1, on_old_removed);
 }
 
+/* What is not hidden now will be later: the volume does not wait for a sick disk. */
+static void on_old_retained(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (reply->error)
+        log_say(LOG_WARNING, "volume %s: its old copy on %s is kept and not hidden yet: %s",
+                m->vol->record.name, m->job.source, reply->text);
+    m->copy_kept = catalog_get_copy(m->service->catalog, m->job.source_cid, &m->kept) == 0;
+    m->kept.hidden = reply->error == 0;
+    m->kept.volume_mtime_ns = m->volume_mtime_ns;
+    migration_finish(m);
+}
+
+static void retain_old(struct migration *m)
+{
+    struct pool_request request = migration_request(m, POOL_RETAIN, true);
+
+    migration_release(m);
+    migration_ask(m, m->from, &request, -1, on_old_retained);
+}
+
 static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
 {
     struct migration *m = arg;
@@ -232,7 +289,11 @@ static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
     } else {
         vol_note(m->vol, &m->vol->warning, NULL);
-        remove_old(m);
+        m->volume_mtime_ns = reply->mtime_ns;
+        if (m->job.keep_s)
+            retain_old(m);
+        else
+            remove_old(m);
     }
 }
 
@@ -305,7 +366,7 @@ const struct phase phases[PHASE_N] = {
     [PHASE_RESERVING] = {"reserving", "starting", .go = migration_acquire, .undo = reserving_undo,
                          .pauses = true},
     [PHASE_COPYING] = {"copying", "migrating", .go = copying_go, .undo = copying_undo,
-                       .pauses = true},
+                       .copies = true, .pauses = true},
     [PHASE_VERIFYING] = {"verifying", "migrating", .go = verifying_go, .undo = copying_undo,
                          .pauses = true},
     [PHASE_SWITCHING] = {"switching", "completing", .go = switching_go},

@@ -87,18 +87,20 @@ static uint64_t verified_data(const struct job_stat *stat, uint64_t data_bytes)
 }
 
 bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struct job_stat *base,
-                     bool verify, uint64_t data_bytes, const struct progress *progress, bool moves,
-                     struct meter *meter, uint64_t now_ns)
+                     unsigned work, uint64_t data_bytes, const struct progress *progress,
+                     bool moves, struct meter *meter, uint64_t now_ns)
 {
-    unsigned passes = verify ? 2 : 1;
+    bool copies = work & PROGRESS_COPY, verifies = work & PROGRESS_VERIFY;
+    unsigned passes = copies && verifies ? 2 : 1;
     struct timespec now;
     bool changed;
 
     if (progress)
         take(stat, base, progress);
     show(stat, meter);
-    changed = show_percent(meter, stat->done_bytes + (verify ? stat->verified_bytes : 0),
-                           stat->total_bytes * passes);
+    changed =
+        show_percent(meter, (copies ? stat->done_bytes : 0) + (verifies ? stat->verified_bytes : 0),
+                     stat->total_bytes * passes);
     changed |= show_rate(rate, meter, moves,
                          stat->copied_bytes + stat->zero_bytes + verified_data(stat, data_bytes),
                          data_bytes * passes, now_ns);

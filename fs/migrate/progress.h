@@ -12,6 +12,9 @@
 
 #define RATE_SAMPLES 21 /* half a second apart: the last 10 s */
 
+/* What of it a job has to do to every byte. */
+enum progress_work { PROGRESS_COPY = 1, PROGRESS_VERIFY = 2 };
+
 struct meter_rate {
     struct {
         uint64_t at_ns, moved_bytes;
@@ -21,9 +24,9 @@ struct meter_rate {
 
 /*
  * Take the worker's counters (NULL: none runs) on top of those it began with (base) into the job's,
- * and show them. moves: it may. verify: reading back is part of the work. data_bytes: about how
- * much of the volume is no hole, which is what takes time. Returns whether what is shown changed.
+ * and show them. moves: it may. work: of enum progress_work. data_bytes: about how much of the
+ * volume is no hole, which is what takes time. Returns whether what is shown changed.
  */
 bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struct job_stat *base,
-                     bool verify, uint64_t data_bytes, const struct progress *progress, bool moves,
-                     struct meter *meter, uint64_t now_ns);
+                     unsigned work, uint64_t data_bytes, const struct progress *progress,
+                     bool moves, struct meter *meter, uint64_t now_ns);

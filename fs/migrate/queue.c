@@ -66,7 +66,7 @@ void migration_reckon(struct service *s)
     for (size_t i = 0; i < s->migrations.n; i++) {
         struct migration *m = s->migrations.items[i];
 
-        if (m->to && !phases[m->phase].final)
+        if (m->to && !phases[m->phase].final && !m->job.restore)
             m->to->host->reserved_bytes += reserved_bytes(m);
         if (!migration_is_at_work(m))
             continue;
@@ -106,8 +106,8 @@ static void sample(struct migration *m)
 
     totals_add_moved(&m->service->totals, &m->counted, progress);
     if ((progress || m->rate.n > 0) && /* once one has run, its rate sinks when it runs no more */
-        progress_sample(&m->rate, &m->job.stat, &m->base, m->job.verify, m->need_bytes, progress,
-                        progress && !migration_is_paused(m), m->vol->meter, io_now_ns()))
+        progress_sample(&m->rate, &m->job.stat, &m->base, migration_work(m), m->need_bytes,
+                        progress, progress && !migration_is_paused(m), m->vol->meter, io_now_ns()))
         migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
     sample_room(&m->room, m->job.stat.copied_bytes - m->room.again_bytes);
 }
@@ -159,9 +159,9 @@ static const struct {
     {"leaving", goes_on}, {"entered", begins}, {"undoing", goes_back},
     {"finishing", ends},  {"finished", ends},
 };
-static const char *const others[] = {"accept-before",     "accept-after",      "abort-before",
-                                     "abort-after",       "checkpoint-before", "checkpoint-after",
-                                     "evacuation-before", "evacuation-after"};
+static const char *const others[] = {
+    "accept-before",    "accept-after",      "abort-before",     "abort-after", "checkpoint-before",
+    "checkpoint-after", "evacuation-before", "evacuation-after", "drop-before", "drop-after"};
 
 void migration_list_crash_points(struct text *out)
 {

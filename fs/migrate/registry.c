@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "copy/base/cleanup.h"
+#include "copy/base/log.h"
 #include "fs/migrate/world.h"
 
 bool table_find(const struct table *t, const void *key,
@@ -161,6 +162,30 @@ void world_drop_volume(struct service *s, struct vol *v)
     free(v->warning);
     free(v->message);
     free(v);
+}
+
+void vol_say(struct vol *v, const char *fmt, ...)
+{
+    va_list args;
+
+    free(take_ptr(v->message));
+    va_start(args, fmt);
+    if (vasprintf(&v->message, fmt, args) < 0)
+        v->message = NULL;
+    va_end(args);
+    world_touch(v, EVENT_BIT(EVENT_MESSAGE));
+}
+
+int vol_refuse(struct vol *v, const struct request *request, const struct err *e)
+{
+    char text[ERR_TEXT_BYTES];
+
+    text_escape(e->text, strlen(e->text), text, sizeof(text));
+    vol_say(v, "refused %s: %s", err_name(e->code), text);
+    log_say(LOG_WARNING, "volume %s: %s '%.64s' by uid %u pid %d refused: %s: %s", v->record.name,
+            request->attr, request->word, request->caller.uid, request->caller.pid,
+            err_name(e->code), text);
+    return -e->code;
 }
 
 static int load_volume(const struct volume *record, void *arg)

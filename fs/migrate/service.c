@@ -207,6 +207,8 @@ static void *run(void *arg)
     if (s->result == 0)
         s->result = evacuation_load(s);
     if (s->result == 0)
+        s->result = world_load_retained(s);
+    if (s->result == 0)
         s->result = catalog_each_job(s->catalog, load_job, s);
     if (s->result == 0) {
         world_touch_service(s, UINT32_MAX);
@@ -244,6 +246,8 @@ static int prepare(struct service *s)
     if (r == 0)
         r = loop_add_timer(s->loop, on_retry, s, &s->retry);
     if (r == 0)
+        r = world_open_expiry(s);
+    if (r == 0)
         r = make_sites(s);
     if (r < 0)
         return r;
@@ -270,7 +274,7 @@ int service_open(const struct service_config *config, struct service **ret, stru
     s->totals.began_at_s = world_now_s();
     s->speed_bytes_per_s = config->speed_bytes_per_s;
     s->pause = config->pause;
-    s->ready_fd = s->ended_fd = -1;
+    s->ready_fd = s->ended_fd = s->expiry_fd = -1;
     s->answered_end = &s->answered;
     TAILQ_INIT(&s->news);
     s->notes_new = true;
@@ -352,7 +356,9 @@ void service_close(struct service *s)
     view_store_close(s->views);
     loop_remove(s->tick);
     loop_remove(s->retry);
+    loop_remove(s->expiry);
     loop_close(s->loop);
+    owned_fd(&s->expiry_fd);
     owned_fd(&s->ready_fd);
     owned_fd(&s->ended_fd);
     pthread_mutex_destroy(&s->inbox.lock);

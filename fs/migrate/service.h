@@ -59,7 +59,9 @@ void service_on_change(struct service *service, service_change_fn *fn, void *arg
 /* What a write of each file does (request_fn: owner thread, ends with an answer). */
 request_fn service_store_target, service_admit_target;
 request_fn service_store_abort, service_admit_abort;
-request_fn service_store_verify;   /* volume */
+request_fn service_store_verify; /* volume */
+request_fn service_store_keep;
+request_fn service_store_retained, service_admit_retained;
 request_fn service_store_rescan;   /* service */
 request_fn service_store_max_jobs; /* service, or host */
 request_fn service_store_max_queue;

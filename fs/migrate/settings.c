@@ -37,6 +37,11 @@ void service_store_verify(struct service *s, struct request *request)
     store_volume_option(s, request, VOLUME_OPTION_VERIFY);
 }
 
+void service_store_keep(struct service *s, struct request *request)
+{
+    store_volume_option(s, request, VOLUME_OPTION_KEEP);
+}
+
 /* These files have no message: the log says why, and what they take. */
 static void setting_done(struct service *s, struct request *request, int r, const char *takes)
 {

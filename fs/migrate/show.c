@@ -58,6 +58,20 @@ static char *path_of(struct service *s, const struct vol *v)
     return path;
 }
 
+/* NULL: none, or no memory, and then it is shown with the next change. */
+static char *retained_line(struct service *s, const struct vol *v)
+{
+    char expires[TEXT_TIME_BYTES];
+    struct copy copy;
+    char *line;
+
+    if (!world_retained(s, v, &copy))
+        return NULL;
+    text_time((time_t)copy.expires_s, expires);
+    return asprintf(&line, "%s %" PRIu64 " %s", copy.host, copy.size_bytes, expires) < 0 ? NULL
+                                                                                         : line;
+}
+
 struct view_volume *world_show_volume(struct service *s, const struct vol *v)
 {
     struct site *site = world_site(s, v->record.host);
@@ -71,6 +85,7 @@ struct view_volume *world_show_volume(struct service *s, const struct vol *v)
     memcpy(to->host, v->record.host, sizeof(to->host));
     memcpy(to->target, v->record.host, sizeof(to->target));
     to->path = path_of(s, v);
+    to->retained = retained_line(s, v);
     to->size_bytes = v->size_bytes;
     to->allocated_bytes = v->allocated_bytes;
     to->status = v->record.status;
@@ -165,13 +180,18 @@ static const char *error_text(const struct view_volume *volume)
     return volume->error;
 }
 
+static const char *retained_text(const struct view_volume *volume)
+{
+    return volume->retained;
+}
+
 /* Texts of a volume that are dated by their own value, whatever touched it. NULL is a text too. */
 static const struct {
     enum event event;
     const char *(*text)(const struct view_volume *volume);
 } texts[] = {
     {EVENT_PLACE, host_text},  {EVENT_TARGET, target_text}, {EVENT_RESULT, result_text},
-    {EVENT_PHASE, phase_text}, {EVENT_ERROR, error_text},
+    {EVENT_PHASE, phase_text}, {EVENT_ERROR, error_text},   {EVENT_RETAINED, retained_text},
 };
 
 /* The numbers of its job; while one runs, the meter's changes are told as they come. */

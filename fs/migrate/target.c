@@ -7,63 +7,16 @@
  * more at the end.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
-#include "fs/migrate/migration.h"
+#include "fs/migrate/admission.h"
 #include "fs/migrate/refuse.h"
 
-#define CHECK_NS (1900 * UINT64_C(1000000)) /* a write answers within 2 s */
-#define PROBE_NS (900 * UINT64_C(1000000))  /* an open does not wait for a disk that hangs */
-
-/* Hosts by number; the first that can takes the volume. */
-struct choice {
-    uint64_t *hosts;
-    size_t n, at;
-};
-
-struct admission {
-    struct service *service;
-    struct vol *vol;
-    struct request *request;
-    struct choice choice;
-    struct site *to;  /* the one whose turn it is; NULL: a look at open(2), to nowhere */
-    struct err first; /* why the best one cannot */
-    uint64_t began_ns;
-    int claim_fd;
-    struct pool_reply claim;
-    struct host_ask *ask;
-};
-
-void vol_say(struct vol *v, const char *fmt, ...)
-{
-    va_list args;
-
-    free(take_ptr(v->message));
-    va_start(args, fmt);
-    if (vasprintf(&v->message, fmt, args) < 0)
-        v->message = NULL;
-    va_end(args);
-    world_touch(v, EVENT_BIT(EVENT_MESSAGE));
-}
-
-int vol_refuse(struct vol *v, const struct request *request, const struct err *e)
-{
-    char text[ERR_TEXT_BYTES];
-
-    text_escape(e->text, strlen(e->text), text, sizeof(text));
-    vol_say(v, "refused %s: %s", err_name(e->code), text);
-    log_say(LOG_WARNING, "volume %s: %s '%.64s' by uid %u pid %d refused: %s: %s", v->record.name,
-            request->attr, request->word, request->caller.uid, request->caller.pid,
-            err_name(e->code), text);
-    return -e->code;
-}
-
-static void end(struct admission *a, int result)
+void admission_end(struct admission *a, int result)
 {
     a->vol->admission = NULL;
     host_forget(a->ask);
@@ -73,9 +26,9 @@ static void end(struct admission *a, int result)
     free(a);
 }
 
-static void end_refused(struct admission *a, const struct err *e)
+void admission_refuse(struct admission *a, const struct err *e)
 {
-    end(a, vol_refuse(a->vol, a->request, e));
+    admission_end(a, vol_refuse(a->vol, a->request, e));
 }
 
 void admission_cancel(struct vol *v)
@@ -83,7 +36,7 @@ void admission_cancel(struct vol *v)
     struct err e = {ESHUTDOWN, "ferryfs is stopping"};
 
     if (v->admission)
-        end_refused(v->admission, &e);
+        admission_refuse(v->admission, &e);
 }
 
 static uint64_t left_ns(const struct admission *a)
@@ -107,18 +60,21 @@ static int ask(struct admission *a, struct site *site, enum pool_op op, host_don
     if (op == POOL_CLAIM) {
         request.has_expect = 1;
         request.expect = a->vol->primary.identity;
+    } else if (op == POOL_EXAMINE) { /* by its tag: its identity is compared here */
+        uuid_copy(request.cid, a->retained.cid);
     } else {
         request.size_bytes = a->claim.size_bytes;
         migration_sample(a->service);
     }
     return host_ask(site->host, &request, op == POOL_ADMIT ? a->claim_fd : -1,
-                    op == POOL_ADMIT ? share_ns(a) : left_ns(a), done, a, &a->ask);
+                    op == POOL_CLAIM ? left_ns(a) : share_ns(a), done, a, &a->ask);
 }
 
 /* As memory knows it now. */
 static int refuse_now(struct admission *a, struct err *e)
 {
     OWNED(view) struct view *view = NULL;
+    const struct view_host *host;
     struct view_volume *volume;
 
     world_publish(a->service);
@@ -126,10 +82,13 @@ static int refuse_now(struct admission *a, struct err *e)
     volume = view_volume_by_number(view, a->vol->record.number);
     if (!volume)
         return err_set(e, EAGAIN, "the volume is not recorded yet, try again");
-    return refuse_at_answer(view, volume, view_host_by_name(view, a->to->host->config.name), e);
+    host = view_host_by_name(view, a->to->host->config.name);
+    if (a->restores) /* it needs no room */
+        return refuse_at_write(view, volume, host, a->to->host->config.name, e);
+    return refuse_at_answer(view, volume, host, e);
 }
 
-static struct err err_of(const struct pool_reply *reply)
+struct err admission_err(const struct pool_reply *reply)
 {
     struct err e = {.code = reply->error};
 
@@ -141,38 +100,38 @@ static struct err err_of(const struct pool_reply *reply)
 
 static void try_host(struct admission *a);
 
-static void try_next(struct admission *a, const struct err *e)
+void admission_try_next(struct admission *a, const struct err *e)
 {
     if (a->choice.at == 0)
         a->first = *e;
     if (++a->choice.at < a->choice.n)
         try_host(a);
     else
-        end_refused(a, &a->first);
+        admission_refuse(a, &a->first);
 }
 
-static void accept_now(struct admission *a)
+void admission_accept(struct admission *a)
 {
     struct err e = {0};
     int r = refuse_now(a, &e);
 
     if (r < 0) {
-        try_next(a, &e);
+        admission_try_next(a, &e);
         return;
     }
-    r = migration_accept(a->service, a->vol, a->to, a->request->caller.uid, &a->claim_fd, &a->claim,
-                         &e);
+    r = migration_accept(a->service, a->vol, a->to, a->restores ? &a->retained : NULL,
+                         a->request->caller.uid, &a->claim_fd, &a->claim, &e);
     if (r < 0) {
-        end_refused(a, &e);
+        admission_refuse(a, &e);
         return;
     }
     vol_say(a->vol, "accepted %" PRIu64 ": %s -> %s, %" PRIu64 " bytes",
             a->vol->migration->job.number, a->vol->record.host, a->to->host->config.name,
             a->claim.size_bytes);
-    log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " accepted: %s -> %s, by uid %u",
+    log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " accepted: %s -> %s%s, by uid %u",
             a->vol->record.name, a->vol->migration->job.number, a->vol->record.host,
-            a->to->host->config.name, a->request->caller.uid);
-    end(a, 0);
+            a->to->host->config.name, a->restores ? ", a restore" : "", a->request->caller.uid);
+    admission_end(a, 0);
 }
 
 static void on_admitted(void *arg, const struct pool_reply *reply, int fd)
@@ -183,10 +142,10 @@ static void on_admitted(void *arg, const struct pool_reply *reply, int fd)
     a->ask = NULL;
     owned_fd(&fd);
     if (reply->error) {
-        e = err_of(reply);
-        try_next(a, &e);
+        e = admission_err(reply);
+        admission_try_next(a, &e);
     } else {
-        accept_now(a);
+        admission_accept(a);
     }
 }
 
@@ -196,10 +155,13 @@ static void try_host(struct admission *a)
     int r;
 
     a->to = world_site_by_number(a->service, a->choice.hosts[a->choice.at]);
-    r = ask(a, a->to, POOL_ADMIT, on_admitted);
+    if (a->restores)
+        r = ask(a, a->to, POOL_EXAMINE, admission_on_retained);
+    else
+        r = ask(a, a->to, POOL_ADMIT, on_admitted);
     if (r < 0) {
         err_set(&e, r == -EAGAIN ? ETIMEDOUT : -r, "%s does not answer", a->to->host->config.name);
-        try_next(a, &e);
+        admission_try_next(a, &e);
     }
 }
 
@@ -212,7 +174,7 @@ static void see_volume(struct vol *v, const struct pool_reply *claim)
     v->allocated_bytes = claim->allocated_bytes;
 }
 
-static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
+void admission_on_claimed(void *arg, const struct pool_reply *reply, int fd)
 {
     struct admission *a = arg;
     struct err e;
@@ -220,17 +182,22 @@ static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
     a->ask = NULL;
     a->claim_fd = fd;
     if (reply->error) {
-        e = err_of(reply);
-        end_refused(a, &e);
+        e = admission_err(reply);
+        admission_refuse(a, &e);
         return;
     }
     a->claim = *reply;
     see_volume(a->vol, reply);
-    try_host(a);
+    if (a->restores && admission_was_written(a)) {
+        err_set(&e, ESTALE, "it was written since it left %s", a->retained.host);
+        admission_refuse(a, &e);
+    } else {
+        try_host(a);
+    }
 }
 
-static int choose_hosts(const struct view *view, const struct view_volume *volume, const char *word,
-                        struct choice *ret, struct err *e)
+int admission_choose_hosts(const struct view *view, const struct view_volume *volume,
+                           const char *word, struct choice *ret, struct err *e)
 {
     const struct view_host *host = view_host_by_name(view, word);
     int r;
@@ -276,12 +243,12 @@ static int choose(struct service *s, struct vol *v, const char *word, struct cho
     }
     *ret_done = false;
     r = refuse_at_open(view, volume, e);
-    return r < 0 ? r : choose_hosts(view, volume, word, ret, e);
+    return r < 0 ? r : admission_choose_hosts(view, volume, word, ret, e);
 }
 
 /* The choice is taken over, with success. */
-static int begin(struct service *s, struct vol *v, struct request *request,
-                 const struct choice *choice, host_done_fn *done, uint64_t limit_ns)
+int admission_begin(struct service *s, struct vol *v, struct request *request,
+                    const struct choice *choice, host_done_fn *done, uint64_t limit_ns)
 {
     struct admission *a = calloc(1, sizeof(*a));
     struct site *from = world_site(s, v->record.host);
@@ -307,6 +274,14 @@ static int begin(struct service *s, struct vol *v, struct request *request,
     return 0;
 }
 
+/* A look at open(2) ends: the write will look for itself. */
+bool admission_is_free(struct vol *v)
+{
+    if (v->admission && !v->admission->to)
+        admission_end(v->admission, 0);
+    return !v->admission;
+}
+
 void service_store_target(struct service *s, struct request *request)
 {
     struct vol *v = world_volume_by_number(s, request->subject.volume);
@@ -319,16 +294,14 @@ void service_store_target(struct service *s, struct request *request)
         request_done(request, s, -ENODEV);
         return;
     }
-    if (v->admission && !v->admission->to) /* a look at open(2): this write will look for itself */
-        end(v->admission, 0);
-    if (v->admission) {
+    if (!admission_is_free(v)) {
         err_set(&e, EALREADY, "another request is being checked");
         request_done(request, s, vol_refuse(v, request, &e));
         return;
     }
     r = choose(s, v, request->word, &choice, &done, &e);
     if (r == 0 && !done) {
-        r = begin(s, v, request, &choice, on_claimed, CHECK_NS);
+        r = admission_begin(s, v, request, &choice, admission_on_claimed, CHECK_NS);
         if (r == 0)
             return;
         err_set(&e, -r, "%s cannot be asked: %s", v->record.host, strerror(-r));
@@ -346,10 +319,10 @@ static void on_probed(void *arg, const struct pool_reply *reply, int fd)
     a->ask = NULL;
     owned_fd(&fd);
     if (reply->error == EBUSY) {
-        e = err_of(reply);
-        end_refused(a, &e);
+        e = admission_err(reply);
+        admission_refuse(a, &e);
     } else {
-        end(a, 0);
+        admission_end(a, 0);
     }
 }
 
@@ -375,6 +348,7 @@ void service_admit_target(struct service *s, struct request *request)
         request_done(request, s, vol_refuse(v, request, &e));
         return;
     }
-    if (v->migration || v->admission || begin(s, v, request, &nowhere, on_probed, PROBE_NS) < 0)
+    if (v->migration || v->admission ||
+        admission_begin(s, v, request, &nowhere, on_probed, PROBE_NS) < 0)
         request_done(request, s, 0);
 }

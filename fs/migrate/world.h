@@ -38,6 +38,7 @@ struct vol {
     char *warning;  /* what a human should look at though the volume is well; NULL: nothing */
     char *message;  /* the answer to the last request; NULL: none yet */
     uint64_t options[VOLUME_OPTION_N];
+    uuid_t retained; /* cid of its old source that is kept; null: none */
     struct migration *migration;
     struct admission *admission; /* a request that is being checked */
     struct meter *meter;
@@ -106,7 +107,9 @@ struct service {
     uint32_t dirty;
     struct timespec changed[EVENT_N];
     struct request *answered, **answered_end; /* waiting for the view to be published */
-    struct loop_source *tick, *retry;
+    struct loop_source *tick, *retry, *expiry;
+    int expiry_fd;          /* a timerfd of the time of day */
+    uint64_t next_expiry_s; /* what it is set to; 0: at rest */
     bool stopped, ready, ticking;
     bool scheduling; /* under way */
     bool look_again;
@@ -186,6 +189,17 @@ uint64_t world_now_s(void);
 /* target.c: requests that are being checked. Answered with ESHUTDOWN. */
 struct admission;
 void admission_cancel(struct vol *v);
+/* Check whether that retained copy can be the volume again, and begin the job. It answers. */
+void admission_restore(struct service *s, struct vol *v, struct request *request,
+                       const struct copy *retained);
+
+/* retained.c: old sources that are kept for a while. */
+int world_open_expiry(struct service *s);
+int world_load_retained(struct service *s);
+bool world_retained(struct service *s, const struct vol *v, struct copy *ret);
+void world_expect_expiry(struct service *s, uint64_t at_s);
+/* Its role is recorded as that of a copy which is to be destroyed. To be committed. */
+int world_stage_drop(struct service *s, struct copy *copy);
 
 /* Set one of a volume's notes; a NULL fmt clears it. Without memory the old one is lost too. */
 void vol_note(struct vol *v, char **note, const char *fmt, ...)

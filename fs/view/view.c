@@ -90,6 +90,7 @@ void view_volume_put(struct view_volume *volume)
     free(volume->path);
     free(volume->message);
     free(volume->error);
+    free(volume->retained);
     free(volume);
 }
 

@@ -26,6 +26,7 @@ enum event {
     EVENT_PHASE,    /* of a volume: phase; idle: no job */
     EVENT_ERROR,    /* of a volume */
     EVENT_ABORT,    /* of a volume: an abort is pending or not */
+    EVENT_RETAINED, /* of a volume: its old source, where that is kept */
     EVENT_PLACE,    /* of a volume: where it is */
     EVENT_PROGRESS, /* of a volume: percent, rate, eta, counters */
     EVENT_MESSAGE,  /* of a volume: the answer to the last request */
@@ -71,7 +72,8 @@ struct view_volume {
     char name[TEXT_NAME_BYTES];
     char uuid[37];
     char host[TEXT_HOST_BYTES];
-    char *path; /* of the primary copy; NULL: none on this machine */
+    char *path;     /* of the primary copy; NULL: none on this machine */
+    char *retained; /* the line of `migrate/retained`; NULL: none is */
     uint64_t size_bytes, allocated_bytes;
     enum volume_status status, previous_status; /* previous only while migrating */
     bool recovering;                            /* a job of an earlier run is not decided yet */

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SIGKILL to the daemon and its children at every point that --list-crash-points names, and there again in the
-# recovery: nothing is lost, nothing is stuck, nothing is left over.
+# recovery: nothing is lost, nothing is stuck, nothing is left over. With the argument `retained`: of a volume whose
+# old source is kept, restored or dropped.
 # shellcheck disable=SC2034 # CRASH, FAULT and SENTENCE are used by ../fs/lib.sh
 . "$(dirname "$0")/lib.sh"
 [[ -n $("$FERRYFS" --list-crash-points 2>/dev/null) ]] || skip "this build has no crash points"
@@ -65,27 +66,89 @@ pass() {
     esac
 }
 
+# Its old source is kept, and one that was kept before goes
+kept() {
+    put 3600 "$MNT/$1/migrate/keep"
+    forward "$1"
+}
+restored() { op write "$MNT/$1/migrate/retained" restore >/dev/null 2>&1; }
+# A restore with keep: the two change places
+swapped() {
+    put 3600 "$MNT/$1/migrate/keep"
+    restored "$1"
+}
+given_up() {
+    restored "$1"
+    op write "$MNT/$1/migrate/abort" 1 >/dev/null 2>&1
+}
+dropped() { op write "$MNT/$1/migrate/retained" drop >/dev/null 2>&1; }
+
+# What of a volume with a retained copy comes by where
+declare -A WAYS=(
+    [kept]="leaving-switching entered-cleaning finishing-cleaning finished-cleaning pool-retain- pool-remove-"
+    [restored]="accept- leaving-reserving entered-verifying leaving-verifying entered-switching leaving-switching
+        entered-cleaning finishing-cleaning finished-cleaning worker-start worker-before-verify worker-verify-chunk
+        worker-after-verify worker-verified pool-publish- pool-adopt- pool-remove-"
+    [swapped]="entered-cleaning finishing-cleaning finished-cleaning pool-retain-"
+    [given_up]="abort- undoing-rolling-back finishing-rolling-back finished-rolling-back pool-retain-"
+    [dropped]="drop- pool-remove-unlinked pool-remove-done"
+)
+
+# WAY POINT
+comes_by() {
+    local beginning
+    for beginning in ${WAYS[$1]}; do [[ $2 != "$beginning"* ]] || return 0; done
+    return 1
+}
+
+# VOLUME: a life without a fault, after which its old source is retained
+keep_one() {
+    [[ -z $(find "$POOLS" -name '.ferryfs-*.copy') ]] || return 0
+    if run kept "$1"; then wrong "it died by itself"; else stop_ferryfs; fi
+}
+
+# VOLUME STATUS: what must be so after the run that was to come by
+judge() {
+    case $2 in
+    0)
+        FAULT=''
+        if ! run nothing "$1"; then
+            CRASH=''
+            stop_ferryfs
+        fi
+        recovered_whole "$1"
+        ;;
+    1)
+        wrong "it never came by"
+        stop_ferryfs
+        ;;
+    *) SENTENCE='' ;;
+    esac
+    CRASH='' FAULT=''
+}
+
+if [[ ${1-} == retained ]]; then
+    KEEP=1 REST=settled
+    for point in $("$FERRYFS" --list-crash-points); do
+        for way in kept restored swapped given_up dropped; do
+            comes_by "$way" "$point" || continue
+            proves "a kill at $point of a volume that is $way, and there again in the recovery"
+            keep_one dense
+            CRASH=$point
+            run "$way" dense
+            judge dense $?
+        done
+    done
+    finish
+fi
+
 for point in $("$FERRYFS" --list-crash-points); do
+    [[ $point != drop-* && $point != pool-retain-* ]] || continue # with the argument
     for volume in sparse dense; do
         CRASH=$point
         proves "a kill at $point, $volume, and there again in the recovery"
         pass "$point" "$volume"
-        case $? in
-        0)
-            FAULT=''
-            if ! run nothing "$volume"; then
-                CRASH=''
-                stop_ferryfs
-            fi
-            recovered_whole "$volume"
-            ;;
-        1)
-            wrong "it never came by"
-            stop_ferryfs
-            ;;
-        *) SENTENCE='' ;;
-        esac
-        CRASH='' FAULT=''
+        judge "$volume" $?
     done
 done
 finish

@@ -1,11 +1,13 @@
 #!/bin/bash
 # KILLS times SIGKILL at a random moment while 8 volumes move to and fro between three hosts, with aborts, pauses and
-# evacuations: no byte is lost, no volume is stuck, no copy is left over, every status comes back. SEED makes it the
-# same again, as far as time allows.
+# evacuations, and with old sources that are kept, restored and dropped: no byte is lost, no volume is stuck, no copy is
+# left over, every status comes back. SEED makes it the same again, as far as time allows.
 . "$(dirname "$0")/../fs/lib.sh"
 KILLS=${KILLS:-60}
 SEED=${SEED:-$EPOCHSECONDS}
 RANDOM=$SEED
+# shellcheck disable=SC2034 # they are used by ../fs/lib.sh
+KEEP=1 REST=settled
 pool ssd tmpfs
 pool hdd ext4 1G
 pool nas xfs 1G
@@ -17,12 +19,15 @@ done
 
 random_request() {
     local volume=${VOLUMES[RANDOM % ${#VOLUMES[@]}]}
-    case $((RANDOM % 24)) in
+    case $((RANDOM % 32)) in
     0 | 1 | 2) op write "$MNT/$volume/migrate/abort" 1 ;;
     3 | 4) op write "$MNT/$volume/migrate/pause" $((RANDOM % 2)) ;;
     5) op write "$MNT/.control/pause" $((RANDOM % 2)) ;;
     6) op write "$MNT/.control/hosts/${HOSTS[RANDOM % 3]}/evacuate" auto ;;
     7) op write "$MNT/.control/hosts/${HOSTS[RANDOM % 3]}/evacuate" 0 ;;
+    8 | 9 | 10) op write "$MNT/$volume/migrate/keep" $((RANDOM % 2 * 3600)) ;;
+    11 | 12 | 13) op write "$MNT/$volume/migrate/retained" restore ;;
+    14) op write "$MNT/$volume/migrate/retained" drop ;;
     *) op write "$MNT/$volume/migrate/target" "${HOSTS[RANDOM % 3]}" ;;
     esac
 }
@@ -50,7 +55,7 @@ all_well() {
     start_ferryfs
     for name in "${HOSTS[@]}"; do says ok op write "$MNT/.control/hosts/$name/evacuate" 0; done
     for name in "${VOLUMES[@]}"; do result "$name" >/dev/null; done
-    until_true idle || wrong "stuck: $(value .control/jobs) $(value .control/hidden)"
+    until_true settled || wrong "stuck: $(value .control/jobs) $(value .control/hidden)"
     check_world --mount "$MNT"
     stop_ferryfs
 }

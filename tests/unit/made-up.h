@@ -43,6 +43,7 @@ static inline struct view_volume *made_up_copy(const struct view_volume *from)
     volume->error = from->error ? strdup(from->error) : NULL;
     volume->dates = view_dates_open();
     memcpy(volume->dates->at, from->dates->at, sizeof(volume->dates->at));
+    volume->retained = from->retained ? strdup(from->retained) : NULL;
     if (volume->meter)
         atomic_fetch_add(&volume->meter->refs, 1);
     return volume;

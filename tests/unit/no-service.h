@@ -11,6 +11,7 @@ static const char *const verify_words[] = {"off", "full", NULL};
 const struct option_row volume_options[VOLUME_OPTION_N] = {
     [VOLUME_OPTION_VERIFY] = {.name = "verify", .kind = OPTION_WORD, .words = verify_words},
     [VOLUME_OPTION_SPEED] = {.name = "speed", .kind = OPTION_SPEED},
+    [VOLUME_OPTION_KEEP] = {.name = "keep", .kind = OPTION_COUNT},
 };
 const struct option_row max_jobs_option = {.name = "max_jobs", .kind = OPTION_COUNT};
 const struct option_row max_queue_option = {.name = "max_queue", .kind = OPTION_COUNT};

@@ -15,6 +15,9 @@
 NOT_CALLED(store_target)
 NOT_CALLED(store_abort)
 NOT_CALLED(store_verify)
+NOT_CALLED(store_keep)
+NOT_CALLED(store_retained)
+NOT_CALLED(admit_retained)
 NOT_CALLED(store_rescan)
 NOT_CALLED(store_max_jobs)
 NOT_CALLED(store_max_queue)
@@ -100,6 +103,8 @@ static const struct golden at_rest[] = {
     {ATTR_DIR_MIGRATE, "verify", 0664, "full\n"},
     {ATTR_DIR_MIGRATE, "speed", 0664, "max\n"},
     {ATTR_DIR_MIGRATE, "pause", 0664, "0\n"},
+    {ATTR_DIR_MIGRATE, "keep", 0664, "0\n"},
+    {ATTR_DIR_MIGRATE, "retained", 0664, "null\n"},
     {ATTR_DIR_CONTROL, "version", 0444, FERRYFS_VERSION "\n"},
     {ATTR_DIR_CONTROL, "health", 0444, "ok\n"},
     {ATTR_DIR_CONTROL, "jobs", 0444, "null\n"},
@@ -154,7 +159,9 @@ static void set_busy(struct view *view)
     volume->error = strdup("EIO copying 4096 bad\033[2J");
     free(volume->path);
     volume->path = NULL;
-    volume->options[0] = 0;
+    volume->options[VOLUME_OPTION_VERIFY] = VERIFY_OFF;
+    volume->options[VOLUME_OPTION_KEEP] = 86400;
+    volume->retained = strdup("hdd 1048576 2026-11-22T07:17:00Z");
     volume->meter = meter;
     atomic_store(&meter->percent, 42);
     atomic_store(&meter->eta_s, 30);
@@ -196,6 +203,8 @@ static const struct golden busy[] = {
     {ATTR_DIR_MIGRATE, "abort", 0664, "1\n"},
     {ATTR_DIR_MIGRATE, "wait", 0444, "migrating\n"},
     {ATTR_DIR_MIGRATE, "verify", 0664, "off\n"},
+    {ATTR_DIR_MIGRATE, "keep", 0664, "86400\n"},
+    {ATTR_DIR_MIGRATE, "retained", 0664, "hdd 1048576 2026-11-22T07:17:00Z\n"},
     {ATTR_DIR_CONTROL, "jobs", 0444, "vol00001 ssd hdd copying 42 30 123456789 copy\n"},
     {ATTR_DIR_HOST, "state", 0444, "down\n"},
     {ATTR_DIR_HOST, "last_error", 0444, "the disk\\x0ais gone\n"},

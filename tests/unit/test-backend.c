@@ -251,6 +251,47 @@ TEST(a_removal_that_was_killed_or_failed_is_completed_by_the_next)
     sweep(&(struct sweep){reserve, POOL_REMOVE, is_removed, .forget_expect = true}, 2);
 }
 
+static void is_retained(struct world *w)
+{
+    char path[1024];
+    struct stat st;
+
+    is_reserved(w);
+    path_of(w->to, hidden(w), path, sizeof(path));
+    CHECK_EQ(lstat(path, &st), 0);
+    CHECK_EQ(st.st_ino, w->made.ino);
+    CHECK_EQ(st.st_uid, geteuid());
+    CHECK(!is_there(w->to, "db"));
+}
+
+TEST(a_retention_that_was_killed_or_failed_is_completed_by_the_next)
+{
+    sweep(&(struct sweep){published, POOL_RETAIN, is_retained}, 3);
+    sweep(&(struct sweep){adopted, POOL_RETAIN, is_retained}, 4);
+    sweep(&(struct sweep){adopted, POOL_RETAIN, is_retained, .no_renameat2 = true}, 4);
+}
+
+TEST(what_is_hidden_without_the_tag_or_is_another_file_is_not_retained)
+{
+    for (unsigned fs = 0; fs < POOLS_N; fs++) {
+        struct world w = fresh_world(fs);
+        char path[1024];
+
+        adopted(&w);
+        CHECK_EQ(run(&w, POOL_RETAIN), 0);
+        CHECK_EQ(run(&w, POOL_RETAIN), 0);
+        path_of(w.to, hidden(&w), path, sizeof(path));
+        REQUIRE(removexattr(path, POOL_XATTR) == 0);
+        CHECK_EQ(run(&w, POOL_RETAIN), -ESTALE);
+        REQUIRE(unlink(path) == 0);
+        CHECK_EQ(run(&w, POOL_RETAIN), -ESTALE);
+        REQUIRE(close(open(path, O_WRONLY | O_CREAT | O_EXCL, 0600)) == 0);
+        CHECK_EQ(run(&w, POOL_RETAIN), -ESTALE);
+        CHECK(is_there(w.to, hidden(&w)));
+        end_world(&w);
+    }
+}
+
 TEST(the_removal_of_an_unwritten_volume_is_completed_as_well)
 {
     sweep(&(struct sweep){adopted, POOL_REMOVE, is_removed, .with_mtime = true}, 4);

@@ -158,7 +158,7 @@ TEST(listings_hold_everything_but_what_blocks)
               ". .. uuid size allocated host path status previous_status migrate ");
     CHECK_STR(names_of(&m, "vol00002/migrate"),
               ". .. target status phase progress eta rate stat message error abort candidates "
-              "pause speed verify ");
+              "pause speed verify keep retained ");
     CHECK_STR(names_of(&m, ".control"), ". .. version help health jobs history metrics hidden "
                                         "rescan max_jobs max_queue pause speed hosts ");
     CHECK_STR(names_of(&m, ".control/hosts"), ". .. ssd hdd ");
@@ -211,7 +211,7 @@ TEST(programs_that_read_everything_end_well)
 
     change_volume(m.service, 3, begin_job, JOB_EVENTS);
     CHECK_EQ(run(&m, "grep -r . $M | grep -c /vol00003/migrate/stat: | grep -qx 18"), 0);
-    CHECK_EQ(run(&m, "find $M -type f | wc -l | grep -qx $((20 * (7 + 14) + 12 + 2 * 13))"), 0);
+    CHECK_EQ(run(&m, "find $M -type f | wc -l | grep -qx $((20 * (7 + 16) + 12 + 2 * 13))"), 0);
     CHECK_EQ(run(&m, "every() { find $M -type f -exec \"$@\" {} +; }; "
                      "cmp <(every cat) <(every busybox cat)"),
              0);

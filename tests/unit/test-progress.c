@@ -25,8 +25,20 @@ static void sample(struct world *w, bool verify, uint64_t done, uint64_t verifie
     atomic_store(&w->progress.done_bytes, done);
     atomic_store(&w->progress.copied_bytes, done);
     atomic_store(&w->progress.verified_bytes, verified);
-    progress_sample(&w->rate, &w->stat, &w->base, verify, w->stat.total_bytes, &w->progress, true,
-                    w->meter, at_ns);
+    progress_sample(&w->rate, &w->stat, &w->base,
+                    verify ? PROGRESS_COPY | PROGRESS_VERIFY : PROGRESS_COPY, w->stat.total_bytes,
+                    &w->progress, true, w->meter, at_ns);
+}
+
+TEST(what_is_only_compared_is_whole_when_that_is_done)
+{
+    struct world w;
+
+    world_init(&w, 100 * MIB);
+    atomic_store(&w.progress.verified_bytes, 50 * MIB);
+    progress_sample(&w.rate, &w.stat, &w.base, PROGRESS_VERIFY, 100 * MIB, &w.progress, true,
+                    w.meter, NS);
+    CHECK_EQ(atomic_load(&w.meter->percent), 50);
 }
 
 TEST(percent_counts_copying_and_verifying_and_keeps_100_for_success)
@@ -75,12 +87,12 @@ TEST(without_a_worker_eta_is_unknown_and_the_rate_sinks_to_0)
     sample(&w, false, 10 * MIB, 0, 2 * NS);
     CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 10 * MIB);
     CHECK_EQ(atomic_load(&w.meter->eta_s), 9);
-    CHECK(
-        progress_sample(&w.rate, &w.stat, &w.base, false, 100 * MIB, NULL, false, w.meter, 3 * NS));
+    CHECK(progress_sample(&w.rate, &w.stat, &w.base, PROGRESS_COPY, 100 * MIB, NULL, false, w.meter,
+                          3 * NS));
     CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 5 * MIB);
     CHECK_EQ(atomic_load(&w.meter->eta_s), UINT64_MAX);
     for (unsigned i = 0; i < RATE_SAMPLES; i++)
-        progress_sample(&w.rate, &w.stat, &w.base, false, 100 * MIB, NULL, false, w.meter,
+        progress_sample(&w.rate, &w.stat, &w.base, PROGRESS_COPY, 100 * MIB, NULL, false, w.meter,
                         4 * NS + i * NS / 2);
     CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 0);
     CHECK_EQ(w.stat.copied_bytes, 10 * MIB);
