@@ -232,6 +232,40 @@ void text_add_escaped(struct text *t, const char *s)
         t->n += text_escape(s, n, t->bytes + t->n, t->cap - t->n);
 }
 
+/* Text that needs no escape of text_escape's, as it stands in a JSON string. */
+static void add_quoted(struct text *t, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == '"' || s[i] == '\\')
+            t->bytes[t->n++] = '\\';
+        t->bytes[t->n++] = s[i];
+    }
+}
+
+void text_add_json(struct text *t, const char *s)
+{
+    char escape[8];
+    size_t n = strlen(s), room;
+
+    /* At worst each byte becomes \\xNN. */
+    if (__builtin_mul_overflow(n, 5u, &room) || __builtin_add_overflow(room, 2u, &room)) {
+        t->failed = true;
+        return;
+    }
+    if (!reserve(t, room))
+        return;
+    t->bytes[t->n++] = '"';
+    for (size_t i = 0; i < n;) {
+        size_t whole = s[i] == '\\' ? 1 : harmless((const uint8_t *)s + i, n - i);
+        size_t length = whole ? 0 : text_escape(s + i, 1, escape, sizeof(escape));
+
+        add_quoted(t, whole ? s + i : escape, whole ? whole : length);
+        i += whole ? whole : 1;
+    }
+    t->bytes[t->n++] = '"';
+    t->bytes[t->n] = '\0';
+}
+
 void text_deinit(struct text *t)
 {
     free(t->bytes);

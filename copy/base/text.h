@@ -62,6 +62,9 @@ struct text {
 void text_add(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Append a string through text_escape. */
 void text_add_escaped(struct text *t, const char *s);
+/* Append a JSON string, quotes and all, that is valid whatever the bytes: what text_escape would
+ * escape is the text \xNN in it, but for the backslash, which is itself. */
+void text_add_json(struct text *t, const char *s);
 void text_deinit(struct text *t);
 static inline void owned_text(struct text *t)
 {

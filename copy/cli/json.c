@@ -5,16 +5,10 @@
 #include "copy/engine.h"
 #include "copy/throttle.h"
 
-/* Text as it is shown elsewhere, so that it is UTF-8 without controls, as a JSON string. */
 static void add_string(struct text *line, const char *key, const char *value)
 {
-    OWNED(text) struct text shown = {0};
-
-    text_add_escaped(&shown, value);
-    text_add(line, ",\"%s\":\"", key);
-    for (const char *c = shown.bytes; c && *c; c++)
-        text_add(line, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    text_add(line, "\"");
+    text_add(line, ",\"%s\":", key);
+    text_add_json(line, value);
 }
 
 /* unknown: shown as null */

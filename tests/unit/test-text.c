@@ -192,6 +192,28 @@ TEST(control_characters_and_invalid_utf8_are_escaped)
     CHECK_STR(ESCAPED("\xe2\x82z"), "\\xe2\\x82z");
 }
 
+static const char *json(const char *s)
+{
+    static char out[200];
+    OWNED(text) struct text t = {0};
+
+    text_add_json(&t, s);
+    REQUIRE(!t.failed && t.n == strlen(t.bytes));
+    snprintf(out, sizeof(out), "%s", t.bytes);
+    return out;
+}
+
+TEST(any_bytes_become_a_json_string)
+{
+    CHECK_STR(json(""), "\"\"");
+    CHECK_STR(json("db1: 42 %"), "\"db1: 42 %\"");
+    CHECK_STR(json("a\"b\\c"), "\"a\\\"b\\\\c\"");
+    CHECK_STR(json("\x1b[2J\n\x7f"), "\"\\\\x1b[2J\\\\x0a\\\\x7f\"");
+    CHECK_STR(json("caf\xc3\xa9 \xf0\x9f\x9a\xa2"), "\"caf\xc3\xa9 \xf0\x9f\x9a\xa2\"");
+    CHECK_STR(json("\xc3(\xed\xa0\x80\xff"), "\"\\\\xc3(\\\\xed\\\\xa0\\\\x80\\\\xff\"");
+    CHECK_STR(json("\xc2\x85\xe2\x82"), "\"\\\\xc2\\\\x85\\\\xe2\\\\x82\"");
+}
+
 TEST(an_escape_is_never_cut_in_half)
 {
     CHECK_STR(escaped("abc", 3, 1), "");
