@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,9 +32,9 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int null_to_stdin(void)
+static int fill_stdin(const struct child_how *how)
 {
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int fd = how && how->stdin_fd >= 0 ? how->stdin_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         return -1;
@@ -43,7 +44,7 @@ static int null_to_stdin(void)
 }
 
 /* First all of them out of the way of each other, then each to its place. held: room for n_fds. */
-static int place_fds(const int *fds, size_t n_fds, int *held)
+static int place_fds(const int *fds, size_t n_fds, int *held, const struct child_how *how)
 {
     int end = FIRST_FD + (int)n_fds;
 
@@ -52,12 +53,12 @@ static int place_fds(const int *fds, size_t n_fds, int *held)
         if (held[i] < 0)
             return -1;
     }
+    if (fill_stdin(how) < 0)
+        return -1;
     for (size_t i = 0; i < n_fds; i++) {
         if (dup2(held[i], FIRST_FD + (int)i) < 0)
             return -1;
     }
-    if (null_to_stdin() < 0)
-        return -1;
     return close_range((unsigned)end, ~0u, 0);
 }
 
@@ -67,17 +68,32 @@ struct birth {
     const int *fds;
     size_t n_fds;
     int *held;
+    const struct child_how *how;
     pid_t parent;
     int armed[2]; /* a pipe: the child says that the death signal is set, the parent waits for that
                    */
 };
 
+static int estrange(const struct child_how *how)
+{
+    if (!how)
+        return 0;
+    if (setpgid(0, 0) < 0 || chdir("/") < 0)
+        return -1;
+    if (!how->drop)
+        return 0;
+    return setgroups(0, NULL) < 0 || setresgid(how->gid, how->gid, how->gid) < 0
+               ? -1
+               : setresuid(how->uid, how->uid, how->uid);
+}
+
 static _Noreturn void become(const struct birth *birth)
 {
-    if (child_die_with(birth->parent) == 0 && io_write(birth->armed[1], "", 1) == 0 &&
-        place_fds(birth->fds, birth->n_fds, birth->held) == 0) {
+    if (estrange(birth->how) == 0 && child_die_with(birth->parent) == 0 &&
+        io_write(birth->armed[1], "", 1) == 0 &&
+        place_fds(birth->fds, birth->n_fds, birth->held, birth->how) == 0) {
         reset_signals();
-        execv(birth->argv[0], birth->argv);
+        execve(birth->argv[0], birth->argv, birth->how ? birth->how->envp : environ);
     }
     _exit(EXIT_NO_EXEC);
 }
@@ -128,8 +144,14 @@ static int start(struct child *child, struct birth *birth)
 
 int child_start(struct child *child, char *const argv[], const int *fds, size_t n_fds)
 {
+    return child_start_how(child, argv, fds, n_fds, NULL);
+}
+
+int child_start_how(struct child *child, char *const argv[], const int *fds, size_t n_fds,
+                    const struct child_how *how)
+{
     OWNED(mem) int *held = calloc(n_fds + 1, sizeof(*held));
-    struct birth birth = {argv, fds, n_fds, held, getpid(), {-1, -1}};
+    struct birth birth = {argv, fds, n_fds, held, how, getpid(), {-1, -1}};
     struct child started = CHILD_NONE;
     int r;
 
@@ -147,6 +169,13 @@ void child_kill(const struct child *child)
 {
     if (child->pidfd >= 0)
         pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+}
+
+/* It is not reaped yet, so its number is still that of its group. */
+void child_kill_group(const struct child *child)
+{
+    if (child->pid > 0)
+        kill(-child->pid, SIGKILL);
 }
 
 int child_reap(struct child *child, int *ret_status)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -21,6 +22,23 @@ struct child {
  * Source: pidfd_open(2), PR_SET_PDEATHSIG in prctl(2), close_range(2).
  */
 int child_start(struct child *child, char *const argv[], const int *fds, size_t n_fds);
+
+/* How a program runs that is none of ours. */
+struct child_how {
+    int stdin_fd;      /* -1: /dev/null */
+    char *const *envp; /* its environment */
+    bool drop;         /* to that user and group, and no others */
+    uid_t uid;
+    gid_t gid;
+};
+
+/*
+ * The same with an environment of its own, in /, as leader of a process group that child_kill_group
+ * ends. how: NULL is child_start.
+ */
+int child_start_how(struct child *child, char *const argv[], const int *fds, size_t n_fds,
+                    const struct child_how *how);
+void child_kill_group(const struct child *child);
 
 /* SIGKILL; the death still has to be awaited and reaped. */
 void child_kill(const struct child *child);

@@ -263,4 +263,82 @@ TEST(threads_start_children_at_the_same_time)
         REQUIRE(pthread_join(threads[i], NULL) == 0);
 }
 
+/* Of a program that is none of ours: what a script says to descriptor 3. */
+static const char *said_as(const char *script, struct child_how *how)
+{
+    static char out[4096];
+    char *const argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"}, strdup(script), NULL};
+    struct child child = CHILD_NONE;
+    int ends[2];
+    size_t n;
+
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    REQUIRE(child_start_how(&child, argv, &ends[1], 1, how) == 0);
+    free(argv[2]);
+    close(ends[1]);
+    REQUIRE(io_read(ends[0], out, sizeof(out) - 1, &n) == 0);
+    out[n] = '\0';
+    close(ends[0]);
+    CHECK_EQ(await(&child), 0);
+    return out;
+}
+
+TEST(a_program_of_others_has_its_own_environment_stdin_folder_and_group)
+{
+    char *const envp[] = {(char[]){"PATH=/usr/bin:/bin"}, (char[]){"A=b c"}, NULL};
+    int ends[2];
+    struct child_how how = {.envp = envp};
+
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    REQUIRE(write(ends[1], "in\n", 3) == 3);
+    close(ends[1]);
+    how.stdin_fd = ends[0];
+    CHECK_STR(said_as("{ cat; pwd; env | grep -vE '^(PWD|_|SHLVL)=' | sort; } >&3", &how),
+              "in\n/\nA=b c\nPATH=/usr/bin:/bin\n");
+    close(ends[0]);
+    how.stdin_fd = -1;
+    CHECK_STR(said_as("{ cat; ls /proc/self/fd | tr '\\n' ' '; } >&3", &how), "0 1 2 3 4 ");
+    CHECK_STR(said_as("test $(cut -d' ' -f5 /proc/self/stat) = $$ && echo group >&3", &how),
+              "group\n");
+}
+
+TEST(a_program_of_others_has_the_rights_of_its_user_alone)
+{
+    char *const envp[] = {NULL};
+    struct child_how how = {
+        .stdin_fd = -1, .envp = envp, .drop = geteuid() == 0, .uid = 65534, .gid = 65533};
+
+    if (!how.drop) {
+        printf("# only root can drop what he may\n");
+        return;
+    }
+    CHECK_STR(said_as("/bin/grep -E '^(Uid|Gid|Groups|CapPrm|CapEff):' /proc/self/status | "
+                      "/usr/bin/tr '\\t' ' ' >&3",
+                      &how),
+              "Uid: 65534 65534 65534 65534\nGid: 65533 65533 65533 65533\nGroups:  \n"
+              "CapPrm: 0000000000000000\nCapEff: 0000000000000000\n");
+}
+
+TEST(a_group_is_ended_with_all_that_it_started)
+{
+    char *const envp[] = {NULL};
+    char *const argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
+                          (char[]){"/bin/sleep 1000 & echo >&3; wait"}, NULL};
+    const struct child_how how = {.stdin_fd = -1, .envp = envp};
+    struct child child = CHILD_NONE;
+    char byte;
+    int ends[2];
+    size_t n;
+
+    REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+    REQUIRE(child_start_how(&child, argv, &ends[1], 1, &how) == 0);
+    close(ends[1]);
+    REQUIRE(io_read(ends[0], &byte, 1, &n) == 0 && n == 1);
+    child_kill_group(&child);
+    CHECK_EQ(await(&child), 9);
+    CHECK_EQ(io_read(ends[0], &byte, 1, &n), 0); /* ends once the last one is gone */
+    CHECK_EQ(n, 0);
+    close(ends[0]);
+}
+
 TEST_MAIN
