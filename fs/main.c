@@ -14,6 +14,7 @@
 #include "fs/backend/backend.h"
 #include "fs/backend/crash_points.h"
 #include "fs/catalog/catalog.h"
+#include "fs/migrate/events.h"
 #include "fs/migrate/migration.h"
 #include "fs/mount/mount.h"
 #include "fs/notify.h"
@@ -44,6 +45,7 @@ static void (*const describers[])(struct text *out) = {
     [ACTION_HELP] = options_help,
     [ACTION_LIST_FILES] = attr_describe,
     [ACTION_LIST_METRICS] = attr_describe_metrics,
+    [ACTION_LIST_EVENTS] = events_describe,
 };
 
 static int do_describe(const struct options *options)
@@ -208,6 +210,7 @@ static int (*const doers[])(const struct options *options) = {
     [ACTION_LIST_CRASH_POINTS] = do_list_crash_points,
     [ACTION_LIST_FILES] = do_describe,
     [ACTION_LIST_METRICS] = do_describe,
+    [ACTION_LIST_EVENTS] = do_describe,
     [ACTION_POOL_AGENT] = do_pool_agent,
 };
 

@@ -16,9 +16,12 @@ enum {
     OPTION_CRASH_POINTS,
     OPTION_FILES,
     OPTION_METRICS,
+    OPTION_EVENTS,
     OPTION_POOL_AGENT,
     OPTION_SETTING
 };
+
+#define NOBODY 65534 /* the kernel's own, for who is nobody here: user_namespaces(7) */
 
 static const struct action_row {
     const char *name;
@@ -36,6 +39,8 @@ static const struct action_row {
      "print the files of the tree, their modes and meaning"},
     {"list-metrics", OPTION_METRICS, ACTION_LIST_METRICS,
      "print the metrics of .control/metrics, their types and meaning"},
+    {"list-events", OPTION_EVENTS, ACTION_LIST_EVENTS,
+     "print the events, their MESSAGE_IDs and their keys"},
     {"list-crash-points", OPTION_CRASH_POINTS, ACTION_LIST_CRASH_POINTS,
      "print the names FERRYFS_CRASH takes (test builds)"},
     {"pool-agent", OPTION_POOL_AGENT, ACTION_POOL_AGENT, NULL},
@@ -163,11 +168,15 @@ void options_init(struct options *options)
     options->service.speed_bytes_per_s = speed_option.preset;
     options->service.stall_s = 60;
     options->service.grace_s = 60;
+    options->service.notify.uid = NOBODY;
+    options->service.notify.gid = NOBODY;
+    options->service.notify.timeout_s = 30;
 }
 
 void options_deinit(struct options *options)
 {
     free(options->hosts);
+    free(options->notify_words);
 }
 
 void options_help(struct text *out)

@@ -21,6 +21,7 @@ enum action {
     ACTION_LIST_CRASH_POINTS,
     ACTION_LIST_FILES,
     ACTION_LIST_METRICS,
+    ACTION_LIST_EVENTS,
     ACTION_POOL_AGENT,
 };
 
@@ -35,6 +36,7 @@ struct options {
     char state_dir[PATH_MAX];
     gid_t group;
     struct host_config *hosts;
+    char *notify_words;            /* what service.notify points into */
     struct service_config service; /* points into this struct once options_finish ran */
 };
 

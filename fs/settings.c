@@ -1,6 +1,7 @@
 #include "fs/settings.h"
 
 #include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,53 @@ static int set_grace(struct options *options, const char *value, struct err *e)
     return set_option(&grace, value, &options->service.grace_s, e);
 }
 
+/* Words with blanks between; there is no quoting. */
+static int set_notify(struct options *options, const char *value, struct err *e)
+{
+    struct teller_config *notify = &options->service.notify;
+    size_t n = 0;
+    char *rest;
+
+    if (value[0] != '/')
+        return err_set(e, EINVAL, "notify begins with the path of a program, from / on");
+    free(options->notify_words);
+    options->notify_words = rest = strdup(value);
+    if (!rest)
+        return err_set(e, ENOMEM, "no memory");
+    for (char *word; (word = strsep(&rest, " \t"));) {
+        if (*word && n == TELLER_WORDS_MAX)
+            return err_set(e, EINVAL, "notify has at most %d words", TELLER_WORDS_MAX);
+        if (*word)
+            notify->words[n++] = word;
+    }
+    notify->words[n] = NULL;
+    return 0;
+}
+
+static int set_notify_user(struct options *options, const char *value, struct err *e)
+{
+    struct teller_config *notify = &options->service.notify;
+    struct passwd user, *found = NULL;
+    char buffer[4096];
+
+    if (getpwnam_r(value, &user, buffer, sizeof(buffer), &found) != 0 || !found)
+        return err_set(e, EINVAL, "there is no user %s", value);
+    notify->uid = user.pw_uid;
+    notify->gid = user.pw_gid;
+    return 0;
+}
+
+static int set_notify_timeout(struct options *options, const char *value, struct err *e)
+{
+    static const struct option_row timeout = {.name = "notify_timeout",
+                                              .kind = OPTION_COUNT,
+                                              .min = 1,
+                                              .max = 3600,
+                                              .takes = "a number from 1 to 3600"};
+
+    return set_option(&timeout, value, &options->service.notify.timeout_s, e);
+}
+
 const struct setting settings[SETTINGS_N] = {
     {"state", "DIR", "catalogue and journals (/var/lib/ferryfs)", set_state},
     {"group", "NAME", "may write the controls (the daemon's own)", set_group},
@@ -98,6 +146,9 @@ const struct setting settings[SETTINGS_N] = {
     {"stall", "SECONDS", "a job is stopped when no disk answers for so long; 0: never (60)",
      set_stall},
     {"grace", "SECONDS", "how long a job may be stopped before it rolls back (60)", set_grace},
+    {"notify", "PROGRAM", "run for each event: a path and arguments", set_notify},
+    {"notify_user", "NAME", "runs it, where we are root (nobody)", set_notify_user},
+    {"notify_timeout", "SECONDS", "how long it may run (30)", set_notify_timeout},
 };
 
 static struct host_config *find_host(struct options *options, const char *name)

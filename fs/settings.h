@@ -11,7 +11,7 @@ struct setting {
     int (*set)(struct options *options, const char *value, struct err *e);
 };
 
-enum { SETTINGS_N = 8 };
+enum { SETTINGS_N = 11 };
 extern const struct setting settings[SETTINGS_N];
 
 /* The host of that name, made if it is new. NULL: why in e. */

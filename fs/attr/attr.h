@@ -25,6 +25,8 @@ struct attr {
     enum event wakes_on;
     /* The value and a newline; "null" where there is none. Memory only. NULL: cannot be read. */
     void (*show)(const struct attr_of *of, struct text *out);
+    /* Instead of show: the file is this text that grows; the view's reference. */
+    struct feed *(*feed)(const struct attr_of *of);
     /* Carry out a written command; NULL: cannot be written. Owner thread. */
     request_fn *store;
     /* Asked when it is opened for writing, word is ""; NULL: always yes. Owner thread. */

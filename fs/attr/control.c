@@ -44,6 +44,11 @@ static void metrics_show(const struct attr_of *of, struct text *out)
     metrics_add(of->view, out);
 }
 
+static struct feed *events_feed(const struct attr_of *of)
+{
+    return of->view->events;
+}
+
 static void rescan_show(const struct attr_of *of, struct text *out)
 {
     (void)of;
@@ -81,6 +86,8 @@ static const struct attr rows[] = {
             "newest first: job volume start end source destination result errno bytes seconds uid",
             .wakes_on = EVENT_HISTORY),
     ATTR_RO(metrics, "numbers for Prometheus, in its text format", .wakes_on = EVENT_METRICS),
+    ATTR_FEED(events, "a JSON object a line, one for each change; grows, and starts anew at 16 MiB",
+              .wakes_on = EVENT_TOLD, .touched = true),
     ATTR_SECRET(hidden, "hidden copies, a line each: uuid role volume host bytes since",
                 .wakes_on = EVENT_HIDDEN),
     ATTR_RW(rescan, "write 1 to look at the pools again"),

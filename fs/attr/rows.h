@@ -20,6 +20,10 @@
         .name = #name_, .mode = 0664, .show = name_##_show, .store = service_store_##name_,        \
         .help = help_, __VA_ARGS__                                                                 \
     }
+#define ATTR_FEED(name_, help_, ...)                                                               \
+    {                                                                                              \
+        .name = #name_, .mode = 0444, .feed = name_##_feed, .help = help_, __VA_ARGS__             \
+    }
 #define ATTR_SECRET(name_, help_, ...)                                                             \
     {                                                                                              \
         .name = #name_, .mode = 0400, .show = name_##_show, .help = help_, __VA_ARGS__             \

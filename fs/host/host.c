@@ -41,7 +41,6 @@ static void set_up(struct host *host, bool up)
     if (host->up == up)
         return;
     host->up = up;
-    log_say(LOG_NOTICE, "host %s: %s", host->config.name, up ? "up" : "down");
     host->events->changed(host->events_arg, host);
 }
 

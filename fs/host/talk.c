@@ -58,7 +58,6 @@ static void on_scanned(struct host *host, bool complete)
     if (complete && !host->up) {
         host->last_error[0] = '\0';
         host->up = true;
-        log_say(LOG_NOTICE, "host %s: up", host->config.name);
     }
     host->events->scanned(host->events_arg, host, complete);
     host->events->changed(host->events_arg, host);

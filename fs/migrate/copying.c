@@ -81,6 +81,14 @@ void copying_undo(struct migration *m)
     copying_end(m, THEN_UNDO);
 }
 
+/* What stopped it is over, once something was done that lasts. */
+static void go_on(struct migration *m)
+{
+    if (m->stopped_since_ns)
+        migration_say_phase(m);
+    m->stopped_since_ns = 0;
+}
+
 /* A checkpoint that cannot be recorded costs copying it again after a crash, no more. */
 static void checkpoint(struct migration *m, uint64_t offset_bytes)
 {
@@ -88,7 +96,7 @@ static void checkpoint(struct migration *m, uint64_t offset_bytes)
     int r;
 
     m->deaths = 0;
-    m->stopped_since_ns = 0;
+    go_on(m);
     m->room.kept_bytes = m->job.stat.copied_bytes;
     m->job.stat.checkpoint_bytes = offset_bytes;
     CRASH_POINT("checkpoint-before");
@@ -181,7 +189,7 @@ static void on_reply(void *arg, const struct wire_reply *reply)
         checkpoint(m, reply->offset_bytes);
         break;
     case WIRE_COPIED:
-        m->stopped_since_ns = 0;
+        go_on(m);
         on_copied(m);
         break;
     case WIRE_VERIFIED:
@@ -200,7 +208,7 @@ static void heard(struct migration *m)
         return;
     m->stalled = false;
     m->stopped = NULL;
-    m->stopped_since_ns = 0;
+    go_on(m);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " goes on", m->vol->record.name, m->job.number);
 }

@@ -158,7 +158,7 @@ static void on_offered(struct request *request, int result)
     free(request);
     site->offering = false;
     if (result == 0 && v && v->migration && site->evacuation.over) /* cancelled meanwhile */
-        migration_abort(v->migration, &e);
+        migration_abort(v->migration, NULL, &e);
     if (result == 0 || !evacuation_goes_on(site))
         return;
     site->offer_ns = io_now_ns();
@@ -282,7 +282,7 @@ int evacuation_cancel(struct site *site)
         struct migration *m = i < s->migrations.n ? s->migrations.items[i] : NULL;
 
         if (m && m->from == site && m->job.number >= evacuation.first_job &&
-            migration_abort(m, &e) == -EIO)
+            migration_abort(m, NULL, &e) == -EIO)
             return -EIO;
     }
     evacuation.over = true;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/migrate/events.h"
 #include "fs/migrate/migration.h"
 
 static struct site *site_of(void *arg, const struct host *host)
@@ -28,6 +29,15 @@ static void show_volumes_at(struct service *s, const struct host *host)
     }
 }
 
+static void say_state(struct service *s, const struct host *host)
+{
+    if (host->up)
+        events_say(s, SAY_HOST_UP, EVENT_OF(.host = host), "host %s: up", host->config.name);
+    else
+        events_say(s, SAY_HOST_DOWN, EVENT_OF(.host = host), "host %s: down: %s", host->config.name,
+                   host->last_error);
+}
+
 /* Its free bytes change with every few bytes that are written, its volumes only as it comes or
  * goes. */
 static void on_changed(void *arg, struct host *host)
@@ -36,8 +46,10 @@ static void on_changed(void *arg, struct host *host)
     struct site *site = site_of(s, host);
 
     world_touch_site(site, EVENT_BIT(EVENT_HOST));
-    if (host->up != site->was_up)
+    if (host->up != site->was_up) {
+        say_state(s, host);
         show_volumes_at(s, host);
+    }
     if (host->lock_fd < 0)
         migration_host_lost(s, site);
     if (host->up && !site->was_up)

@@ -9,6 +9,7 @@
 #include "copy/base/crash.h"
 #include "copy/base/log.h"
 #include "fs/migrate/evacuate.h"
+#include "fs/migrate/events.h"
 
 static int by_job(const void *key, const void *item)
 {
@@ -181,6 +182,10 @@ int migration_accept(struct service *s, struct vol *v, struct site *to, const st
     }
     s->totals.n_accepted++;
     vol_note(v, &v->warning, NULL);
+    events_say(s, SAY_ACCEPTED, EVENT_OF(.vol = v),
+               "volume %s: job %" PRIu64 " accepted: %s -> %s, %" PRIu64 " bytes%s, by uid %u",
+               v->record.name, m->job.number, m->job.source, m->job.destination,
+               m->job.stat.total_bytes, retained ? ", a restore" : "", uid);
     migration_reckon(s);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     if (m->running) {
@@ -284,18 +289,34 @@ static int stage_end(struct migration *m, const struct volume *volume)
     return r < 0 ? r : stage_history(m, volume);
 }
 
+static void say_end(struct migration *m)
+{
+    static const enum event_kind kinds[RESULT_N] = {
+        [RESULT_SUCCESS] = SAY_SUCCESS, [RESULT_ERROR] = SAY_ERROR, [RESULT_ABORTED] = SAY_ABORTED};
+    const struct volume *record = &m->vol->record;
+    char why[ERR_TEXT_BYTES + 64] = "";
+    bool failed = record->last_result == RESULT_ERROR;
+
+    if (failed)
+        snprintf(why, sizeof(why), ": %s: %s: %s", record->last_phase, err_name(record->last_errno),
+                 record->last_error);
+    events_say(m->service, kinds[record->last_result],
+               EVENT_OF(.vol = m->vol, .phase = failed ? record->last_phase : NULL,
+                        .error = record->last_errno),
+               "volume %s: job %" PRIu64 " of uid %u ended: %s%s: %s -> %s, it is at %s",
+               record->name, m->job.number, m->job.uid, result_names[record->last_result], why,
+               m->job.source, m->job.destination, record->host);
+}
+
 static void tell_end(struct migration *m)
 {
     struct vol *v = m->vol;
 
-    log_say(v->record.last_result == RESULT_SUCCESS ? LOG_NOTICE : LOG_WARNING,
-            "volume %s: job %" PRIu64 " of uid %u ended: %s%s%s", v->record.name, m->job.number,
-            m->job.uid, result_names[v->record.last_result], v->record.last_errno ? ": " : "",
-            v->record.last_errno ? v->record.last_error : "");
     if (v->record.last_result == RESULT_SUCCESS) {
         atomic_store(&v->meter->percent, 100);
         atomic_store(&v->meter->eta_s, 0);
     }
+    say_end(m);
     atomic_store(&v->meter->rate_bytes_per_s, 0);
     m->service->history_new = true;
     totals_add_ended(&m->service->totals, v->record.last_result, &v->record.last_stat);

@@ -10,6 +10,7 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/crash.h"
 #include "copy/base/log.h"
+#include "fs/migrate/events.h"
 
 #define RETRY_NS (2 * NS_PER_S)
 
@@ -30,6 +31,14 @@ void migration_touch(struct migration *m, uint32_t events)
 {
     world_touch(m->vol, events);
     world_look_again(m->service);
+}
+
+void migration_say_phase(struct migration *m)
+{
+    m->said_paused = migration_is_paused(m);
+    events_say(m->service, SAY_PHASE, EVENT_OF(.vol = m->vol),
+               "volume %s: job %" PRIu64 ": %s: %s -> %s", m->vol->record.name, m->job.number,
+               migration_phase(m), m->job.source, m->job.destination);
 }
 
 void migration_later(struct migration *m, uint64_t delay_ns, void (*fn)(struct migration *m))
@@ -196,6 +205,7 @@ void migration_enter(struct migration *m, enum phase_id phase)
     }
     m->phase = phase;
     m->stopped = NULL;
+    migration_say_phase(m);
     migration_crash_point("entered", m);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     phases[phase].go(m);
@@ -238,9 +248,9 @@ void migration_fail(struct migration *m, int error, uint64_t offset, const char 
 bool migration_wait(struct migration *m, int error, uint64_t offset, const char *text)
 {
     uint64_t now = io_now_ns();
-    bool waits = m->stopped != NULL;
+    bool waits = m->stopped != NULL, first = m->stopped_since_ns == 0;
 
-    if (!m->stopped_since_ns || migration_is_paused(m)) /* then no time passes */
+    if (first || migration_is_paused(m)) /* then no time passes */
         m->stopped_since_ns = now;
     if (now - m->stopped_since_ns >= m->service->config->grace_s * NS_PER_S) {
         migration_fail(m, error, offset, text);
@@ -251,8 +261,10 @@ bool migration_wait(struct migration *m, int error, uint64_t offset, const char 
     m->stopped = err_name(error);
     m->stopped_offset = offset;
     text_escape(text, strlen(text), m->stopped_text, sizeof(m->stopped_text));
-    log_say(LOG_WARNING, "volume %s: job %" PRIu64 " stopped: %s: %s", m->vol->record.name,
-            m->job.number, m->stopped, m->stopped_text);
+    if (first) /* not of each time that it is tried again */
+        events_say(m->service, SAY_STOPPED, EVENT_OF(.vol = m->vol, .error = error),
+                   "volume %s: job %" PRIu64 " stopped: %s -> %s: %s: %s", m->vol->record.name,
+                   m->job.number, m->job.source, m->job.destination, m->stopped, text);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     return true;
 }
@@ -348,7 +360,18 @@ void migration_ask(struct migration *m, struct site *site, const struct pool_req
     migration_later(m, RETRY_NS, doubt);
 }
 
-int migration_abort(struct migration *m, struct err *e)
+static void say_aborting(struct migration *m, const struct request *request)
+{
+    char who[48] = "with the evacuation that began it";
+
+    if (request)
+        snprintf(who, sizeof(who), "by uid %u pid %d", request->caller.uid, request->caller.pid);
+    events_say(m->service, SAY_ABORTING, EVENT_OF(.vol = m->vol, .request = request),
+               "volume %s: job %" PRIu64 ": abort %s: %s -> %s", m->vol->record.name, m->job.number,
+               who, m->job.source, m->job.destination);
+}
+
+int migration_abort(struct migration *m, const struct request *request, struct err *e)
 {
     int r;
 
@@ -366,6 +389,7 @@ int migration_abort(struct migration *m, struct err *e)
         return err_set(e, EIO, "the catalogue cannot be written");
     }
     CRASH_POINT("abort-after");
+    say_aborting(m, request);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     if (m->recovering) {
         if (!m->worker)
@@ -374,6 +398,7 @@ int migration_abort(struct migration *m, struct err *e)
     }
     m->phase = PHASE_ROLLING_BACK;
     m->stopped = NULL;
+    migration_say_phase(m);
     phases[m->phase].go(m);
     return 0;
 }

@@ -116,6 +116,8 @@ struct migration {
     struct job_stat base; /* the counters before this worker */
     struct counted counted;
     struct meter_rate rate;
+    uint64_t said_percent; /* of the last event of its progress */
+    bool said_paused;      /* the last event of that said so */
 };
 
 /*
@@ -126,8 +128,9 @@ int migration_accept(struct service *s, struct vol *v, struct site *to, const st
                      uid_t uid, int *claim_fd, const struct pool_reply *claim, struct err *e);
 /* Take up a job of an earlier run. */
 int migration_load(struct service *s, const struct job *job);
-/* Ask to abort. 0, -EBUSY too late, -EIO not stored. */
-int migration_abort(struct migration *m, struct err *e);
+/* Ask to abort. request: of whom, for the events; NULL: of an evacuation. 0, -EBUSY too late, -EIO
+ * not stored. */
+int migration_abort(struct migration *m, const struct request *request, struct err *e);
 /* Look at the evidence of jobs that wait for it; called when a host came up, and by rescan. */
 void migration_recover_all(struct service *s);
 bool migration_is_at_work(const struct migration *m);
@@ -155,8 +158,9 @@ void migration_note_left(struct vol *v, const char *host, const struct pool_repl
 const char *migration_phase(const struct migration *m); /* as it is shown */
 /* It moves no byte until it is told to; its lease is watched, and an abort goes on. */
 bool migration_is_paused(const struct migration *m);
-void migration_heed_pause(struct service *s); /* it was written, somewhere */
-void migration_next(struct migration *m);     /* to the phase after this one */
+void migration_heed_pause(struct service *s,
+                          const struct request *request); /* it was written, somewhere */
+void migration_next(struct migration *m);                 /* to the phase after this one */
 void migration_enter(struct migration *m, enum phase_id phase);
 /* error: positive errno. Back from here; where it is too late for that, it is tried again. */
 void migration_fail(struct migration *m, int error, uint64_t offset, const char *text);
@@ -179,6 +183,7 @@ void migration_release(struct migration *m); /* of the claim and the destination
 bool migration_claimed(const struct migration *m); /* nobody wants to write the source */
 void migration_touch(struct migration *m, uint32_t events);
 unsigned migration_work(const struct migration *m); /* enum progress_work */
+void migration_say_phase(struct migration *m); /* the event of a phase that has begun */
 void migration_undo_from_the_top(struct migration *m);
 void migration_reckon(struct service *s); /* jobs and reserved space of the hosts */
 void migration_steer(struct service *s);  /* what each worker may do, as things are now */

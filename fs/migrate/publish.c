@@ -8,6 +8,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
+#include "fs/migrate/events.h"
 #include "fs/migrate/migration.h"
 
 static void stamp(struct timespec changed[EVENT_N], uint32_t events)
@@ -272,8 +273,11 @@ static int fill_texts(struct service *s, struct view *view)
     }
     view->history = dated(s, s->history ? strdup(s->history) : NULL, old->history, EVENT_HISTORY);
     view->health = dated(s, report_health(s), old->health, EVENT_HEALTH);
+    if (view->health && s->ready) /* before, the pools were not looked at */
+        events_look_at_health(s, view->health);
     view->jobs = dated(s, report_jobs(s), old->jobs, EVENT_JOBS);
     view->hidden = dated(s, report_hidden(s), old->hidden, EVENT_HIDDEN);
+    view->events = feed_ref(events_feed(s->events));
     date_terms(s, view, old);
     if (any_dirty(s) || memcmp(&view->totals, &old->totals, sizeof(view->totals)) != 0)
         world_touch_service(s, EVENT_BIT(EVENT_METRICS));

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "copy/base/cleanup.h"
-#include "copy/base/log.h"
+#include "fs/migrate/events.h"
 #include "fs/migrate/migration.h"
 
 /* One that waits for a host, or for a human, is in nobody's way. */
@@ -100,6 +100,22 @@ static void sample_room(struct room *room, uint64_t written_bytes)
     room->samples[room->next].at_ns = io_now_ns(); /* not before they were counted */
 }
 
+#define SAY_EVERY_PERCENT 5
+
+/* A small volume may go in fewer steps: what is said is how far it is, not each step. */
+static void say_progress(struct migration *m)
+{
+    uint64_t percent = atomic_load(&m->vol->meter->percent);
+
+    if (percent / SAY_EVERY_PERCENT == m->said_percent / SAY_EVERY_PERCENT)
+        return;
+    m->said_percent = percent;
+    events_say(m->service, SAY_PROGRESS, EVENT_OF(.vol = m->vol),
+               "volume %s: job %" PRIu64 ": %" PRIu64 " %% of %" PRIu64 " bytes: %s -> %s",
+               m->vol->record.name, m->job.number, percent, m->job.stat.total_bytes, m->job.source,
+               m->job.destination);
+}
+
 static void sample(struct migration *m)
 {
     const struct progress *progress = m->worker ? worker_progress(m->worker) : NULL;
@@ -109,6 +125,7 @@ static void sample(struct migration *m)
         progress_sample(&m->rate, &m->job.stat, &m->base, migration_work(m), m->need_bytes,
                         progress, progress && !migration_is_paused(m), m->vol->meter, io_now_ns()))
         migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
+    say_progress(m);
     sample_room(&m->room, m->job.stat.copied_bytes - m->room.again_bytes);
 }
 

@@ -5,6 +5,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
+#include "fs/migrate/events.h"
 
 static bool is_there(enum pool_found found)
 {
@@ -55,10 +56,11 @@ static void resume(struct migration *m, enum phase_id phase)
     m->phase = phase;
     m->job.stat.resumes++;
     m->service->totals.n_resumes++;
-    log_say(LOG_NOTICE,
-            "volume %s: job %" PRIu64 ": resumed at %s, %" PRIu64 " of %" PRIu64 " bytes",
-            m->vol->record.name, m->job.number, phases[phase].name, m->job.stat.checkpoint_bytes,
-            m->job.stat.total_bytes);
+    events_say(m->service, SAY_RECOVERED, EVENT_OF(.vol = m->vol),
+               "volume %s: job %" PRIu64 ": resumed at %s, %" PRIu64 " of %" PRIu64
+               " bytes: %s -> %s",
+               m->vol->record.name, m->job.number, phases[phase].name, m->job.stat.checkpoint_bytes,
+               m->job.stat.total_bytes, m->job.source, m->job.destination);
     phases[phase].go(m);
 }
 

@@ -9,6 +9,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
+#include "fs/migrate/events.h"
 #include "fs/migrate/world.h"
 
 bool table_find(const struct table *t, const void *key,
@@ -182,9 +183,10 @@ int vol_refuse(struct vol *v, const struct request *request, const struct err *e
 
     text_escape(e->text, strlen(e->text), text, sizeof(text));
     vol_say(v, "refused %s: %s", err_name(e->code), text);
-    log_say(LOG_WARNING, "volume %s: %s '%.64s' by uid %u pid %d refused: %s: %s", v->record.name,
-            request->attr, request->word, request->caller.uid, request->caller.pid,
-            err_name(e->code), text);
+    events_say(v->service, SAY_REFUSED, EVENT_OF(.vol = v, .request = request, .error = e->code),
+               "volume %s: %s '%.64s' by uid %u pid %d refused: %s: %s", v->record.name,
+               request->attr, request->word, request->caller.uid, request->caller.pid,
+               err_name(e->code), e->text);
     return -e->code;
 }
 

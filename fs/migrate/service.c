@@ -13,6 +13,7 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
 #include "fs/migrate/evacuate.h"
+#include "fs/migrate/events.h"
 
 #define TICK_NS      (100 * UINT64_C(1000000))
 #define READY_MAX_NS (2 * NS_PER_S) /* a pool that hangs does not hold up the others */
@@ -100,6 +101,7 @@ static bool is_ready(const struct service *s)
 static void tell_ready(struct service *s)
 {
     s->ready = true;
+    world_look_again(s); /* at health: what was not said of the start alone */
     if (eventfd_write(s->ready_fd, 1) < 0)
         log_say(LOG_ERR, "cannot tell that the pools were looked at: %s", strerror(errno));
 }
@@ -205,6 +207,9 @@ static void *run(void *arg)
     if (s->result == 0)
         s->result = world_load(s, &e);
     if (s->result == 0)
+        events_say(s, SAY_STARTED, NULL, "ferryfs %s begins: %zu hosts, %zu volumes known",
+                   FERRYFS_VERSION, s->n_sites, s->by_name.n);
+    if (s->result == 0)
         s->result = evacuation_load(s);
     if (s->result == 0)
         s->result = world_load_retained(s);
@@ -237,6 +242,20 @@ static int make_sites(struct service *s)
     return s->sites ? 0 : -ENOMEM;
 }
 
+static int prepare_events(struct service *s)
+{
+    struct teller *notify = NULL;
+    int r = 0;
+
+    if (s->config->notify.words[0])
+        r = teller_open(s->loop, &s->config->notify, &notify);
+    if (r == 0)
+        r = events_open(notify, &s->events);
+    if (r < 0)
+        teller_close(notify);
+    return r;
+}
+
 static int prepare(struct service *s)
 {
     int r = loop_open(&s->loop);
@@ -252,6 +271,9 @@ static int prepare(struct service *s)
     if (r < 0)
         return r;
     loop_set_after(s->loop, after_turn, s);
+    r = prepare_events(s);
+    if (r < 0)
+        return r;
     s->views = view_store_open();
     if (!s->views)
         return -ENOMEM;
@@ -354,6 +376,7 @@ void service_close(struct service *s)
     free(s->notes);
     catalog_close(s->catalog);
     view_store_close(s->views);
+    events_close(s->events);
     loop_remove(s->tick);
     loop_remove(s->retry);
     loop_remove(s->expiry);

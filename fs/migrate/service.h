@@ -6,6 +6,7 @@
 
 #include "copy/base/err.h"
 #include "fs/migrate/request.h"
+#include "fs/migrate/teller.h"
 #include "fs/view/about.h"
 #include "fs/view/view.h"
 
@@ -21,6 +22,7 @@ struct service_config {
     uint64_t max_jobs, max_queue, speed_bytes_per_s, pause;
     uint64_t stall_s; /* a disk that answers nothing for so long stops the job; 0: never */
     uint64_t grace_s; /* how long a job may be stopped before it rolls back */
+    struct teller_config notify;
 };
 
 /*

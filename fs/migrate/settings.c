@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "copy/base/log.h"
+#include "fs/migrate/events.h"
 #include "fs/migrate/migration.h"
 
 static void store_volume_option(struct service *s, struct request *request,
@@ -27,7 +28,7 @@ static void store_volume_option(struct service *s, struct request *request,
         r = vol_refuse(v, request, &e);
     } else {
         world_touch(v, EVENT_BIT(EVENT_SETTING));
-        migration_heed_pause(s);
+        migration_heed_pause(s, request);
     }
     request_done(request, s, r);
 }
@@ -45,9 +46,13 @@ void service_store_keep(struct service *s, struct request *request)
 /* These files have no message: the log says why, and what they take. */
 static void setting_done(struct service *s, struct request *request, int r, const char *takes)
 {
+    const struct site *site = world_site_by_number(s, request->subject.host);
+
     if (r < 0)
-        log_say(LOG_WARNING, "%s '%.64s' by uid %u pid %d refused: %s: it takes %s", request->attr,
-                request->word, request->caller.uid, request->caller.pid, err_name(-r), takes);
+        events_say(s, SAY_REFUSED,
+                   EVENT_OF(.host = site ? site->host : NULL, .request = request, .error = -r),
+                   "%s '%.64s' by uid %u pid %d refused: %s: it takes %s", request->attr,
+                   request->word, request->caller.uid, request->caller.pid, err_name(-r), takes);
     request_done(request, s, r);
 }
 
@@ -62,7 +67,7 @@ static void store_option(struct service *s, struct request *request, const struc
         world_touch_site(site, EVENT_BIT(EVENT_SETTING));
     if (r == 0) {
         world_touch_service(s, EVENT_BIT(EVENT_SETTING));
-        migration_heed_pause(s);
+        migration_heed_pause(s, request);
     }
     setting_done(s, request, r, row->takes);
 }
@@ -145,14 +150,11 @@ void service_store_abort(struct service *s, struct request *request)
     else if (!v->migration)
         r = err_set(&e, ESRCH, "nothing runs");
     else
-        r = migration_abort(v->migration, &e);
-    if (r < 0) {
+        r = migration_abort(v->migration, request, &e);
+    if (r < 0)
         r = vol_refuse(v, request, &e);
-    } else {
+    else
         vol_say(v, "aborting %" PRIu64, v->record.last_job);
-        log_say(LOG_NOTICE, "volume %s: job %" PRIu64 ": abort by uid %u pid %d", v->record.name,
-                v->record.last_job, request->caller.uid, request->caller.pid);
-    }
     request_done(request, s, r);
 }
 

@@ -5,6 +5,7 @@
  * gets an equal share, whatever it makes of it. A job that comes, goes or stands still changes the
  * shares of the others at once. The least of its volume's limit and of its shares is what holds.
  */
+#include "fs/migrate/events.h"
 #include "fs/migrate/migration.h"
 
 static bool has_worker(const struct migration *m)
@@ -67,12 +68,28 @@ void migration_steer(struct service *s)
     }
 }
 
+/* If that is news. */
+static void say_pause(struct migration *m, const struct request *request)
+{
+    bool paused = migration_is_paused(m);
+
+    if (paused == m->said_paused)
+        return;
+    m->said_paused = paused;
+    events_say(m->service, paused ? SAY_PAUSED : SAY_RESUMED,
+               EVENT_OF(.vol = m->vol, .request = request),
+               "volume %s: job %" PRIu64 ": %s by uid %u pid %d: %s -> %s", m->vol->record.name,
+               m->job.number, paused ? "paused" : "resumed", request->caller.uid,
+               request->caller.pid, m->job.source, m->job.destination);
+}
+
 /* What was to begin meanwhile begins now, with all the patience that it had. */
-void migration_heed_pause(struct service *s)
+void migration_heed_pause(struct service *s, const struct request *request)
 {
     for (size_t i = 0; i < s->migrations.n; i++) {
         struct migration *m = s->migrations.items[i];
 
+        say_pause(m, request);
         migration_touch(m, EVENT_BIT(EVENT_STATE));
         if (!m->held || migration_is_paused(m))
             continue;

@@ -128,9 +128,6 @@ void admission_accept(struct admission *a)
     vol_say(a->vol, "accepted %" PRIu64 ": %s -> %s, %" PRIu64 " bytes",
             a->vol->migration->job.number, a->vol->record.host, a->to->host->config.name,
             a->claim.size_bytes);
-    log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " accepted: %s -> %s%s, by uid %u",
-            a->vol->record.name, a->vol->migration->job.number, a->vol->record.host,
-            a->to->host->config.name, a->restores ? ", a restore" : "", a->request->caller.uid);
     admission_end(a, 0);
 }
 

@@ -18,6 +18,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
+struct events;
 struct migration;
 
 /* A volume as the owner knows it: its records as they are committed, and what was seen of it. */
@@ -87,6 +88,7 @@ struct service {
     struct loop *loop;
     struct catalog *catalog;
     struct view_store *views;
+    struct events *events;
     service_change_fn *_Atomic on_change; /* set once, after its argument, by another thread */
     void *on_change_arg;
     struct site **sites;

@@ -18,7 +18,7 @@ static bool wants_write(const struct fuse_file_info *fi)
 /* What default_permissions has not refused already: root may not either. */
 static int may_open(const struct node *node, const struct fuse_file_info *fi, bool own)
 {
-    if ((fi->flags & O_ACCMODE) != O_WRONLY && !node->attr->show)
+    if ((fi->flags & O_ACCMODE) != O_WRONLY && !node->attr->show && !node->attr->feed)
         return -EACCES;
     if (wants_write(fi) && !node->attr->store && !own)
         return -EACCES;
@@ -45,6 +45,8 @@ static int begin(struct mount *mount, fuse_req_t req, fuse_ino_t ino,
         r = may_open(&node, fi, own);
     if (r == 0)
         r = handle_open(mount, &node, &caller, own, ret);
+    if (r == 0 && node.attr->feed)
+        feed_reader_init(&(*ret)->reader, node.attr->feed(&of));
     return r;
 }
 
@@ -74,6 +76,19 @@ static int check_read(struct mount *mount, struct handle *handle, off_t offset, 
     return r == 0 && flags & O_NONBLOCK ? -EAGAIN : r;
 }
 
+/* What comes after this read is news. */
+static void read_feed(fuse_req_t req, struct mount *mount, struct handle *handle, size_t size,
+                      uint64_t offset)
+{
+    OWNED(feed_part) struct feed_part part = {0};
+
+    pthread_mutex_lock(&mount->lock);
+    handle->due = false;
+    pthread_mutex_unlock(&mount->lock);
+    feed_read(&handle->reader, offset, size, &part);
+    fuse_reply_iov(req, part.iov, part.n_iov);
+}
+
 void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
     struct mount *mount = mount_of(req);
@@ -82,6 +97,8 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct
 
     if (r < 0)
         fuse_reply_err(req, -r);
+    else if (handle->reader.feed)
+        read_feed(req, mount, handle, size, (uint64_t)offset);
     else if (r == 0)
         park_read(mount, req, handle, size, (uint64_t)offset, fi->lock_owner);
     else

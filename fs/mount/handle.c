@@ -20,6 +20,7 @@ void handle_put(struct handle *handle)
     if (!handle || atomic_fetch_sub_explicit(&handle->refs, 1, memory_order_acq_rel) != 1)
         return;
     snapshot_put(handle->snapshot);
+    feed_reader_deinit(&handle->reader);
     if (handle->poll)
         fuse_pollhandle_destroy(handle->poll);
     free(handle);

@@ -32,7 +32,8 @@ struct handle {
     struct node node;
     struct caller caller; /* as it was opened */
     bool own;             /* opened by the thread that touches files: what it writes is nothing */
-    struct handle *next_due; /* in the owner's hands */
+    struct handle *next_due;   /* in the owner's hands */
+    struct feed_reader reader; /* of a file that grows */
 
     /* Guarded by the mount's lock: */
     struct snapshot *snapshot;    /* NULL: nothing was read yet */

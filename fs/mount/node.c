@@ -112,14 +112,19 @@ static int stat_file(const struct mount *mount, const struct attr_of *of, const 
                      struct stat *st)
 {
     OWNED(text) struct text text = {0};
+    uint64_t n_bytes;
 
     if (node->attr->show)
         node->attr->show(of, &text);
     if (text.failed)
         return -ENOMEM;
+    if (node->attr->feed)
+        n_bytes = feed_bytes(node->attr->feed(of));
+    else
+        n_bytes = text.n;
     st->st_mode = S_IFREG | node->attr->mode;
     st->st_nlink = 1;
-    st->st_size = (off_t)text.n;
+    st->st_size = (off_t)n_bytes;
     st->st_blocks = (st->st_size + 511) / 512;
     st->st_mtim = attr_changed(of, node->attr);
     if (node->attr->store)

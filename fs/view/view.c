@@ -237,6 +237,7 @@ void view_put(struct view *view)
     free(view->jobs);
     free(view->history);
     free(view->hidden);
+    feed_put(view->events);
     free(view);
 }
 

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "fs/catalog/volume.h"
+#include "fs/view/feed.h"
 #include "fs/view/totals.h"
 
 /* What may change together. A file's row names one: it wakes its poll and dates its mtime. */
@@ -39,6 +40,7 @@ enum event {
     EVENT_HISTORY,  /* of the service */
     EVENT_HIDDEN,   /* of the service */
     EVENT_METRICS,  /* of the service: anything that is shown of anything */
+    EVENT_TOLD,     /* of the service: its events, a line more */
     EVENT_MEMBERS,  /* of a directory: what is in it */
     EVENT_N
 };
@@ -140,6 +142,7 @@ struct view {
     bool stopping, doubt; /* the daemon ends; the catalogue cannot be trusted */
     struct totals totals;
     char *health, *jobs, *history, *hidden; /* whole texts, each ending in a newline unless "" */
+    struct feed *events;                    /* a reference; it goes on growing */
     struct timespec changed[EVENT_N];
 };
 

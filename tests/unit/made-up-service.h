@@ -245,6 +245,7 @@ static inline void publish(struct service *service, void *arg)
     for (size_t i = 0; i < before->n_hosts; i++)
         view->hosts[i] = view_host_ref(before->hosts[i]);
     view->health = strdup("ok\n");
+    view->events = feed_ref(before->events);
     memcpy(view->changed, before->changed, sizeof(view->changed));
     view_publish(service->views, view);
     mount_changed(service->mount, change->about, change->told, change->events);

@@ -95,6 +95,7 @@ static inline struct view *made_up_view(size_t n_volumes)
     view->jobs = strdup("");
     view->history = strdup("");
     view->hidden = strdup("");
+    view->events = feed_open(FEED_LIMIT_BYTES);
     for (int event = 0; event < EVENT_N; event++)
         view->changed[event] = (struct timespec){1700000000 + event, 9};
     return view;

@@ -159,8 +159,9 @@ TEST(listings_hold_everything_but_what_blocks)
     CHECK_STR(names_of(&m, "vol00002/migrate"),
               ". .. target status phase progress eta rate stat message error abort candidates "
               "pause speed verify keep retained ");
-    CHECK_STR(names_of(&m, ".control"), ". .. version help health jobs history metrics hidden "
-                                        "rescan max_jobs max_queue pause speed hosts ");
+    CHECK_STR(names_of(&m, ".control"),
+              ". .. version help health jobs history metrics events hidden "
+              "rescan max_jobs max_queue pause speed hosts ");
     CHECK_STR(names_of(&m, ".control/hosts"), ". .. ssd hdd ");
     CHECK_EQ(access(at(&m, "vol00002/migrate/wait"), F_OK), 0);
     mounted_end(&m);
@@ -211,7 +212,7 @@ TEST(programs_that_read_everything_end_well)
 
     change_volume(m.service, 3, begin_job, JOB_EVENTS);
     CHECK_EQ(run(&m, "grep -r . $M | grep -c /vol00003/migrate/stat: | grep -qx 18"), 0);
-    CHECK_EQ(run(&m, "find $M -type f | wc -l | grep -qx $((20 * (7 + 16) + 12 + 2 * 13))"), 0);
+    CHECK_EQ(run(&m, "find $M -type f | wc -l | grep -qx $((20 * (7 + 16) + 13 + 2 * 13))"), 0);
     CHECK_EQ(run(&m, "every() { find $M -type f -exec \"$@\" {} +; }; "
                      "cmp <(every cat) <(every busybox cat)"),
              0);

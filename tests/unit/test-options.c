@@ -119,6 +119,7 @@ TEST(a_command_line_is_taken_or_refused_in_words)
 }
 
 #define H         "[host a]\npath = /x\n"
+#define W10       " 1 2 3 4 5 6 7 8 9 0"
 #define INI(text) text, sizeof(text) - 1
 
 static const struct {
@@ -167,7 +168,13 @@ static const struct {
     {INI("[ferryfs]\ngroup = no such group\n"), ":2: there is no group no such group"},
     {INI("[ferryfs]\nmax-jobs = 2\n"), ":2: there is no key max-jobs; there are state, group, "
                                        "max_jobs, max_queue, speed, pause, stall, "
-                                       "grace"},
+                                       "grace, notify, notify_user, notify_timeout"},
+    {INI("[ferryfs]\nnotify = tell me\n"),
+     ":2: notify begins with the path of a program, from / on"},
+    {INI("[ferryfs]\nnotify = /x" W10 W10 W10 " a b\n"), ":2: notify has at most 32 words"},
+    {INI("[ferryfs]\nnotify = /x" W10 W10 W10 " a\n" H), ""},
+    {INI("[ferryfs]\nnotify_user = no such user\n"), ":2: there is no user no such user"},
+    {INI("[ferryfs]\nnotify_timeout = 0\n"), ":2: notify_timeout is a number from 1 to 3600"},
     {INI(H "wat = 1\n[ferryfs]\nmax_jobs = x\n"), /* of two errors the first is told */
      ":3: there is no key wat; there are path, driver, max_jobs, speed, drain"},
     {INI("[host a]\npath = /x\0y\n"), ":2: there is a NUL in it"},
@@ -200,7 +207,8 @@ TEST(each_setting_has_its_place_and_the_command_line_wins)
 {
     static const char text[] =
         "[ferryfs]\nstate = /s/\ngroup = root\nmax_jobs = 7\nmax_queue = 8\n"
-        "grace = 9\nspeed = 7M\npause = 1\nstall = 4\n[host a]\npath = /x\nmax_jobs = 3\n"
+        "grace = 9\nnotify = /bin/tell  me \t all\nnotify_user = root\nnotify_timeout = 4\nspeed = "
+        "7M\npause = 1\nstall = 4\n[host a]\npath = /x\nmax_jobs = 3\n"
         "speed = 3K\ndrain = 1\n[host b]\npath=/y\ndriver = dir\n";
     char path[32];
     OWNED(fd) int fd = configuration(text, sizeof(text) - 1, path);
@@ -222,6 +230,12 @@ TEST(each_setting_has_its_place_and_the_command_line_wins)
     CHECK_EQ(options.service.speed_bytes_per_s, 7 << 20);
     CHECK_EQ(options.service.pause, 1);
     CHECK_EQ(options.service.stall_s, 4);
+    CHECK_STR(options.service.notify.words[0], "/bin/tell");
+    CHECK_STR(options.service.notify.words[1], "me");
+    CHECK_STR(options.service.notify.words[2], "all");
+    CHECK(!options.service.notify.words[3]);
+    CHECK_EQ(options.service.notify.uid, 0);
+    CHECK_EQ(options.service.notify.timeout_s, 4);
     REQUIRE(options.service.n_hosts == 3 && options.service.hosts == options.hosts);
     CHECK_STR(options.hosts[0].name, "a");
     CHECK_STR(options.hosts[0].path, "/x");
