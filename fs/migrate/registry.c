@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "copy/base/cleanup.h"
-#include "copy/base/log.h"
 #include "fs/migrate/events.h"
 #include "fs/migrate/world.h"
 

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "copy/base/cleanup.h"
-#include "copy/base/log.h"
 #include "fs/migrate/admission.h"
 #include "fs/migrate/refuse.h"
 
