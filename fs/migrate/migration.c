@@ -33,14 +33,6 @@ void migration_touch(struct migration *m, uint32_t events)
     world_look_again(m->service);
 }
 
-void migration_say_phase(struct migration *m)
-{
-    m->said_paused = migration_is_paused(m);
-    events_say(m->service, SAY_PHASE, EVENT_OF(.vol = m->vol),
-               "volume %s: job %" PRIu64 ": %s: %s -> %s", m->vol->record.name, m->job.number,
-               migration_phase(m), m->job.source, m->job.destination);
-}
-
 void migration_later(struct migration *m, uint64_t delay_ns, void (*fn)(struct migration *m))
 {
     m->timer_fn = fn;

@@ -183,7 +183,7 @@ void migration_release(struct migration *m); /* of the claim and the destination
 bool migration_claimed(const struct migration *m); /* nobody wants to write the source */
 void migration_touch(struct migration *m, uint32_t events);
 unsigned migration_work(const struct migration *m); /* enum progress_work */
-void migration_say_phase(struct migration *m); /* the event of a phase that has begun */
+void migration_say_phase(struct migration *m);      /* the event of a phase that has begun */
 void migration_undo_from_the_top(struct migration *m);
 void migration_reckon(struct service *s); /* jobs and reserved space of the hosts */
 void migration_steer(struct service *s);  /* what each worker may do, as things are now */

@@ -83,6 +83,14 @@ static void say_pause(struct migration *m, const struct request *request)
                request->caller.pid, m->job.source, m->job.destination);
 }
 
+void migration_say_phase(struct migration *m)
+{
+    m->said_paused = migration_is_paused(m);
+    events_say(m->service, SAY_PHASE, EVENT_OF(.vol = m->vol),
+               "volume %s: job %" PRIu64 ": %s: %s -> %s", m->vol->record.name, m->job.number,
+               migration_phase(m), m->job.source, m->job.destination);
+}
+
 /* What was to begin meanwhile begins now, with all the patience that it had. */
 void migration_heed_pause(struct service *s, const struct request *request)
 {
