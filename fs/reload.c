@@ -54,6 +54,19 @@ static int compare_host(const struct host_config *now, const struct host_config 
     return 0;
 }
 
+static bool same_words(char *const *a, char *const *b)
+{
+    while (*a && *b && strcmp(*a, *b) == 0)
+        a++, b++;
+    return !*a && !*b;
+}
+
+static bool same_notify(const struct teller_config *a, const struct teller_config *b)
+{
+    return same_words(a->words, b->words) && a->uid == b->uid && a->gid == b->gid &&
+           a->timeout_s == b->timeout_s;
+}
+
 /* What cannot change while the service runs. */
 static int compare(const struct options *now, const struct options *next, struct err *e)
 {
@@ -69,6 +82,8 @@ static int compare(const struct options *now, const struct options *next, struct
         what = "stall";
     else if (now->service.grace_s != next->service.grace_s)
         what = "grace";
+    else if (!same_notify(&now->service.notify, &next->service.notify))
+        what = "notify";
     else if (now->service.n_hosts != next->service.n_hosts)
         what = "the number of hosts";
     if (what)
