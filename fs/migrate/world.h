@@ -94,7 +94,7 @@ struct service {
     struct site **sites;
     size_t n_sites;
     struct table by_name, by_number; /* struct vol */
-    TAILQ_HEAD(, vol) news;          /* those that are to be shown anew */
+    TAILQ_HEAD(news, vol) news;      /* those that are to be shown anew */
     bool members_new;                /* others are shown than in the current view */
     bool notes_new;                  /* the notes of volumes must be put together anew */
     char *notes;
