@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test and every source stands in the list of a meson.build; a shell test is executable, what
+# Every test and every source stands in the list of a meson.build, or tests/nightly tries it; a shell test is executable, what
 # tests share is not.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -20,8 +20,8 @@ for file in tests/*.sh tests/*/*.sh; do
     test -x "$file" || continue
     name=$(basename "$file" .sh)
     folder=$(dirname "$file")
-    cat tests/meson.build "$folder/meson.build" 2>/dev/null |
-        grep -q -e "'$name'" -e "'\(\./\)\{0,1\}$name\.sh'" -e "'${folder#tests/}/$name\.sh'" ||
+    cat tests/nightly tests/meson.build "$folder/meson.build" 2>/dev/null |
+        grep -q -e "^try $file" -e "'$name'" -e "'\(\./\)\{0,1\}$name\.sh'" -e "'${folder#tests/}/$name\.sh'" ||
         missing "$file" tests/meson.build
 done
 
