@@ -203,14 +203,12 @@ static struct outlook look(struct site *site)
 
     for (size_t i = 0; i < s->by_name.n; i++) {
         struct vol *v = s->by_name.items[i];
+        bool is_here = is_at(v, site) && v->shown;
+        bool moves = v->migration && (v->migration->to == site || v->migration->from == site);
 
-        if (v->migration && (v->migration->to == site || v->migration->from == site))
+        if (moves || (is_here && v->admission))
             outlook.busy = true;
-        else if (!is_at(v, site) || !v->shown)
-            continue;
-        else if (v->admission)
-            outlook.busy = true;
-        else if (!outlook.next && v->record.last_job < site->evacuation.first_job)
+        else if (is_here && !outlook.next && v->record.last_job < site->evacuation.first_job)
             outlook.next = v;
     }
     return outlook;
