@@ -403,12 +403,13 @@ TEST(crash_points_are_named_once)
 }
 
 #ifdef FERRYFS_FAULTS
-static void live(struct world *w)
+/* It is kept for a while, or goes at once. */
+static void live(struct world *w, bool is_kept)
 {
     w->pool->ops->mark(w->pool, w->volume, &said);
     published(w);
     run(w, POOL_ADOPT);
-    run(w, POOL_REMOVE);
+    run(w, is_kept ? POOL_RETAIN : POOL_REMOVE);
 }
 
 TEST(every_crash_point_is_reached)
@@ -420,7 +421,7 @@ TEST(every_crash_point_is_reached)
 
         if (pid == 0) {
             setenv("FERRYFS_CRASH", pool_crash_points[i], 1);
-            live(&w);
+            live(&w, strstr(pool_crash_points[i], "retain"));
             _exit(0);
         }
         REQUIRE(waitpid(pid, &status, 0) == pid);

@@ -39,6 +39,7 @@ TEST(what_is_only_compared_is_whole_when_that_is_done)
     progress_sample(&w.rate, &w.stat, &w.base, PROGRESS_VERIFY, 100 * MIB, &w.progress, true,
                     w.meter, NS);
     CHECK_EQ(atomic_load(&w.meter->percent), 50);
+    meter_close(w.meter);
 }
 
 TEST(percent_counts_copying_and_verifying_and_keeps_100_for_success)
