@@ -103,7 +103,7 @@ db1 * ssd > hdd *copying *\[*-\] * *%*
 db2 * ssd > hdd *copying *\[*-\] * *%*
 $LONG ssd > hdd *queued *\[---*\] * 0%"
 like "$(LC_ALL=C.UTF-8 top --once "$MNT")" "*db1 * ssd → hdd *copying *─* *%*"
-eq "$(env -u LC_ALL LANG=C "$FERRYTOP" --once "$MNT" | grep -c →)" 0
+eq "$(env -u LC_ALL -u LC_CTYPE LANG=C "$FERRYTOP" --once "$MNT" | grep -c →)" 0
 eq "$(COLUMNS=40 top --once "$MNT" | widest)" 40
 like "$(TERM=dumb script -qec "$FERRYTOP $MNT" /dev/null </dev/null)" "ferryfs *db1 *copying*"
 top --once "$MNT" | head -n 1 >"$WORLD/cut"
