@@ -70,15 +70,20 @@ kill "$watcher"
 wait "$watcher" || true
 
 proves "incron runs its command"
-mkdir "$WORLD/incron" # its tables, of this test alone
-mount --bind "$WORLD/incron" /etc/incron.d
+# Its tables and its lock are of this test alone
+mkdir "$WORLD/incron" "$WORLD/incron/"{tables,users}
+cat >"$WORLD/incron/conf" <<END
+system_table_dir = $WORLD/incron/tables
+user_table_dir = $WORLD/incron/users
+lockfile_dir = $WORLD/incron
+END
 cat >"$WORLD/told-by-incron" <<END
 #!/bin/sh
 echo "\$1 \$2" >>$WORLD/incron-said
 END
 chmod 755 "$WORLD/told-by-incron"
-echo "$V/status IN_MODIFY $WORLD/told-by-incron \$@ \$%" >"$WORLD/incron/ferryfs"
-watch incrond -n -f /dev/null
+echo "$V/status IN_MODIFY $WORLD/told-by-incron \$@ \$%" >"$WORLD/incron/tables/ferryfs"
+watch incrond -n -f "$WORLD/incron/conf"
 watches_it() { (($(cat "/proc/$watcher/fdinfo/"* 2>/dev/null | grep -c '^inotify wd') >= 3)); } # and two of its folders
 until_true watches_it
 eq "$(move)" success
