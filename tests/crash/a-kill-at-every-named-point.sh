@@ -2,7 +2,8 @@
 # SIGKILL to the daemon and its children at every point that --list-crash-points names, and there again in the
 # recovery: nothing is lost, nothing is stuck, nothing is left over. With the argument `retained`: of a volume whose
 # old source is kept, restored or dropped.
-# shellcheck disable=SC2034 # CRASH, FAULT and SENTENCE are used by ../fs/lib.sh
+# shellcheck disable=SC2034 # CRASH, DENSE, FAULT and SENTENCE are used by lib.sh
+DENSE=16M # of 4 MiB all is under way before the first block is written
 . "$(dirname "$0")/lib.sh"
 [[ -n $("$FERRYFS" --list-crash-points 2>/dev/null) ]] || skip "this build has no crash points"
 

@@ -256,11 +256,12 @@ idle() { is .control/jobs null && is .control/hidden null; }
 # No job is under way, and what is hidden is retained
 settled() { is .control/jobs null && ! grep -qv -e '^null$' -e '^[^ ]* retained ' "$MNT/.control/hidden"; }
 
-record_world() { "$HERE/../invariants" record "$MANIFEST" "${POOL_ARGS[@]}" || die "the world cannot be recorded"; }
+invariants() { "$HERE/../invariants" "$@"; }
+record_world() { invariants record "$MANIFEST" "${POOL_ARGS[@]}" || die "the world cannot be recorded"; }
 
 check_world() {
     local found
-    found=$("$HERE/../invariants" check "$MANIFEST" "${POOL_ARGS[@]}" ${KEEP:+--keep} "$@" 2>&1) || wrong "$found"
+    found=$(invariants check "$MANIFEST" "${POOL_ARGS[@]}" ${KEEP:+--keep} "$@" 2>&1) || wrong "$found"
 }
 
 sanitizers_are_content() {
