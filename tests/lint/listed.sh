@@ -21,7 +21,7 @@ for file in tests/*.sh tests/*/*.sh; do
     name=$(basename "$file" .sh)
     folder=$(dirname "$file")
     cat tests/nightly tests/meson.build "$folder/meson.build" 2>/dev/null |
-        grep -q -e "^try $file" -e "'$name'" -e "'\(\./\)\{0,1\}$name\.sh'" -e "'${folder#tests/}/$name\.sh'" ||
+        grep -q -e "^$file" -e "'$name'" -e "'\(\./\)\{0,1\}$name\.sh'" -e "'${folder#tests/}/$name\.sh'" ||
         missing "$file" tests/meson.build
 done
 
