@@ -268,7 +268,7 @@ void evacuation_go_on(struct service *s)
 }
 
 /* A death in between leaves it going on, without those that were aborted. */
-int evacuation_cancel(struct site *site)
+int evacuation_cancel(struct site *site, const struct request *request)
 {
     struct evacuation evacuation = site->evacuation;
     struct service *s = site->service;
@@ -280,7 +280,7 @@ int evacuation_cancel(struct site *site)
         struct migration *m = i < s->migrations.n ? s->migrations.items[i] : NULL;
 
         if (m && m->from == site && m->job.number >= evacuation.first_job &&
-            migration_abort(m, NULL, &e) == -EIO)
+            migration_abort(m, request, &e) == -EIO)
             return -EIO;
     }
     evacuation.over = true;

@@ -13,8 +13,9 @@ int evacuation_load(struct service *s);
 int evacuation_store(struct site *site, const struct evacuation *evacuation);
 /* Do what can be done now; after every turn. */
 void evacuation_go_on(struct service *s);
-/* Its jobs that are not switched yet are aborted, and nothing more begins. 0 or -EIO. */
-int evacuation_cancel(struct site *site);
+/* Its jobs that are not switched yet are aborted, and nothing more begins. request: who wants it.
+ * 0 or -EIO. */
+int evacuation_cancel(struct site *site, const struct request *request);
 /* The job ends. Returns whether it is one of an evacuation; then *ret is what that is afterwards,
  * to be recorded with the end. */
 bool evacuation_after(const struct migration *m, bool success, struct evacuation *ret);

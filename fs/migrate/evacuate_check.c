@@ -14,6 +14,7 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
 #include "fs/migrate/evacuate.h"
+#include "fs/migrate/events.h"
 #include "fs/migrate/refuse.h"
 
 #define CHECK_NS (1900 * UINT64_C(1000000)) /* a write answers within 2 s */
@@ -153,6 +154,16 @@ static int judge_all(struct evacuation_check *c)
 
 /* --- the end of it --- */
 
+static int say_refused(struct site *site, const struct request *request, int error, const char *why)
+{
+    events_say(site->service, SAY_REFUSED,
+               EVENT_OF(.host = site->host, .request = request, .error = error),
+               "host %s: evacuate '%.64s' by uid %u pid %d refused: %s: %s",
+               site->host->config.name, request->word, request->caller.uid, request->caller.pid,
+               err_name(error), why);
+    return -error;
+}
+
 static int refuse_all(struct evacuation_check *c)
 {
     struct host *host = c->site->host;
@@ -160,24 +171,19 @@ static int refuse_all(struct evacuation_check *c)
     snprintf(host->last_error, sizeof(host->last_error), "%zu of %" PRIu64 " volumes cannot go: %s",
              c->n_bad, c->total, c->bad.bytes ? c->bad.bytes : "");
     world_look_again(c->site->service);
-    log_say(LOG_WARNING, "host %s: evacuate '%.64s' by uid %u pid %d refused: %s: %s",
-            host->config.name, c->request->word, c->request->caller.uid, c->request->caller.pid,
-            err_name(c->error), host->last_error);
-    return -c->error;
+    return say_refused(c->site, c->request, c->error, host->last_error);
 }
 
 static int accept_all(struct evacuation_check *c)
 {
     struct evacuation evacuation = {.uid = c->request->caller.uid, .total = c->total};
     struct site *site = c->site;
-    int r;
 
     snprintf(evacuation.host, sizeof(evacuation.host), "%s", site->host->config.name);
     snprintf(evacuation.target, sizeof(evacuation.target), "%.64s", c->request->word);
     evacuation.first_job = catalog_next_job(site->service->catalog);
-    r = evacuation_store(site, &evacuation);
-    if (r < 0)
-        return r;
+    if (evacuation_store(site, &evacuation) < 0)
+        return say_refused(site, c->request, EIO, "it cannot be recorded");
     site->offer_ns = 0;
     site->host->last_error[0] = '\0';
     log_say(LOG_NOTICE, "host %s: evacuate '%s' by uid %u: %" PRIu64 " volumes", evacuation.host,
@@ -275,17 +281,17 @@ static int refuse_word(struct site *site, const char *word, struct err *e)
     return 0;
 }
 
-static int begin(struct site *site, struct request *request)
+static int begin(struct site *site, struct request *request, struct err *e)
 {
     struct evacuation_check *c = calloc(1, sizeof(*c));
 
     if (!c)
-        return -ENOMEM;
+        return err_set(e, ENOMEM, "no memory");
     *c = (struct evacuation_check){
         .site = site, .request = request, .deadline_ns = io_now_ns() + CHECK_NS};
     if (judge_all(c) < 0) {
         check_free(c);
-        return -ENOMEM;
+        return err_set(e, ENOMEM, "no memory");
     }
     site->check = c;
     if (c->n_bad > 0)
@@ -293,6 +299,13 @@ static int begin(struct site *site, struct request *request)
     else
         ask_on(c);
     return 0;
+}
+
+static int cancel(struct site *site, const struct request *request)
+{
+    int r = evacuation_cancel(site, request);
+
+    return r < 0 ? say_refused(site, request, -r, "its end cannot be recorded") : 0;
 }
 
 void service_store_evacuate(struct service *s, struct request *request)
@@ -306,18 +319,14 @@ void service_store_evacuate(struct service *s, struct request *request)
         return;
     }
     if (strcmp(request->word, "0") == 0) {
-        request_done(request, s, evacuation_cancel(site));
+        request_done(request, s, cancel(site, request));
         return;
     }
     r = refuse_word(site, request->word, &e);
-    if (r < 0)
-        log_say(LOG_WARNING, "host %s: evacuate '%.64s' by uid %u pid %d refused: %s: %s",
-                site->host->config.name, request->word, request->caller.uid, request->caller.pid,
-                err_name(-r), e.text);
     if (r == 0 && !evacuation_goes_on(site)) {
-        r = begin(site, request);
+        r = begin(site, request, &e);
         if (r == 0)
             return;
     }
-    request_done(request, s, r);
+    request_done(request, s, r < 0 ? say_refused(site, request, -r, e.text) : 0);
 }

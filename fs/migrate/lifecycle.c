@@ -169,6 +169,7 @@ int migration_accept(struct service *s, struct vol *v, struct site *to, const st
         fill_restore(m, retained);
     m->running = migration_may_run(m);
     m->phase = m->running ? PHASE_RESERVING : PHASE_QUEUED;
+    m->said_paused = migration_is_paused(m);
     r = enlist(m);
     if (r < 0) {
         migration_free(m);

@@ -117,7 +117,7 @@ struct migration {
     struct counted counted;
     struct meter_rate rate;
     uint64_t said_percent; /* of the last event of its progress */
-    bool said_paused;      /* the last event of that said so */
+    bool said_paused;      /* the last event of its phase or a pause said so */
 };
 
 /*

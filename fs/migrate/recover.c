@@ -79,6 +79,7 @@ static void halt(struct migration *m)
 static void act(struct migration *m, enum recovery what)
 {
     m->recovering = what == RECOVER_HALT;
+    m->said_paused = migration_is_paused(m);
     vol_note(m->vol, &m->vol->conflict, NULL);
     m->running = what != RECOVER_QUEUE && what != RECOVER_HALT;
     migration_touch(m, EVENT_BIT(EVENT_STATE));

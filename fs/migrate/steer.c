@@ -73,7 +73,7 @@ static void say_pause(struct migration *m, const struct request *request)
 {
     bool paused = migration_is_paused(m);
 
-    if (paused == m->said_paused)
+    if (paused == m->said_paused || m->recovering) /* which is told when it goes on */
         return;
     m->said_paused = paused;
     events_say(m->service, paused ? SAY_PAUSED : SAY_RESUMED,

@@ -13,6 +13,13 @@ mark() { MARK=$(tail -n 1 "$EVENTS" | sed 's/.*"seq":\([0-9]*\).*/\1/'); }
 # WANTED [FILTER]: the events since the mark
 story() { says "$1" python3 "$HERE/story.py" "$EVENTS" "seq > $MARK and (${2:-True})"; }
 told() { [[ " $(python3 "$HERE/story.py" "$EVENTS" "seq > $MARK") " == *" $1 "* ]]; }
+# Those of both pools
+kill_agents() {
+    local comm
+    for comm in /proc/[0-9]*/comm; do
+        [[ $(<"$comm") != ferryfs-pool ]] || kill -KILL "${comm//[^0-9]/}"
+    done
+}
 MARK=0
 
 proves "the first event is that the daemon begins, then its hosts are up"
@@ -126,20 +133,124 @@ story "accepted reserving copying verifying switching cleaning success" 'volume 
 mark
 
 proves "a host that is lost is down, and up when it is back"
-for comm in /proc/[0-9]*/comm; do
-    [[ $(<"$comm") != ferryfs-pool ]] || agent=${comm//[^0-9]/}
-done
-kill -KILL "$agent"
-holds until_true told host-up
-story "host-down host-up" '"host" in event'
-story "host-down" 'event == "host-down" and host in text and "its agent" in text'
+kill_agents
+both_are_up() { [[ $(python3 "$HERE/story.py" "$EVENTS" "seq > $MARK") == *host-up*host-up* ]]; }
+holds until_true both_are_up
+story "host-down host-up" 'host == "ssd" and "host" in event'
+story "host-down host-down" 'event == "host-down" and host in text and "its agent" in text'
 holds until_true all_well
+
+# The next daemon is one that FAULT befalls: FAULT [OPTION...]
+restart() {
+    stop_ferryfs
+    fault "$1"
+    start_ferryfs "${@:2}"
+    mark
+}
+
+proves "that a copy lacks space is told once, however often it is tried, and that it goes on"
+restart "call=pwrite,program=copy-worker,armed,from,at=3,do=ENOSPC" --grace 600
+ctl arm
+says ok op write "$MNT/db1/migrate/target" hdd
+holds until_true phase_is db1 stopped
+n_writes() { ctl counts | sed -n 's/^pwrite //p'; }
+tried_again() { (($(n_writes) > $1)); }
+holds until_true tried_again "$(n_writes)"
+story "accepted copying stopped" 'event != "progress"'
+story "stopped" "event == 'stopped' and (volume, errno, phase, source, destination, uid, file) ==
+    ('db1', 'ENOSPC', 'stopped', 'ssd', 'hdd', 0, None) and 'ssd -> hdd: ENOSPC: ' in text"
+ctl disarm
+eq "$(result db1)" success
+story "accepted copying stopped copying verifying switching cleaning success" 'event != "progress"'
+migrate db1 ssd
+
+proves "so is one that is given up when its time is over"
+restart "call=pwrite,program=copy-worker,armed,from,do=EDQUOT" --grace 1
+ctl arm
+says ok op write "$MNT/db1/migrate/target" hdd
+eq "$(result db1)" error
+story "accepted copying stopped rolling-back error"
+story "error" 'event == "error" and (errno, phase) == ("EDQUOT", "copying")'
+
+proves "and so is a disk that does not answer, and answers again"
+restart "call=pwrite,program=copy-worker,armed,from,at=3,do=hold" --stall 1 --grace 600
+ctl arm
+says ok op write "$MNT/db1/migrate/target" hdd
+holds until_true phase_is db1 stopped
+story "stopped" 'event == "stopped" and (errno, phase) == ("ETIMEDOUT", "stopped") and "no disk has answered for 1 s" in text'
+ctl release
+eq "$(result db1)" success
+story "accepted copying stopped copying verifying switching cleaning success" 'event != "progress"'
+migrate db1 ssd
+migrate db2 ssd
+
+proves "a pause is told with who paused, by which file, and so is its end"
+restart "call=pwrite,program=copy-worker,from,do=hold"
+says ok op write "$MNT/db1/migrate/target" hdd
+held
+for word in 1 1 0 0; do put $word "$MNT/db1/migrate/pause"; done
+story "accepted copying paused resumed"
+story "paused resumed" "(file, uid, volume, job) == ('pause', 0, 'db1', $(number db1 job)) and pid > 0"
+mark
+proves "of one whose host is lost meanwhile nothing is told until it goes on, and then that it is paused"
+put 1 "$MNT/db1/migrate/pause"
+mkdir "$WORLD/empty"
+mount --bind "$WORLD/empty" "$POOLS/hdd"
+kill_agents
+holds until_true is .control/hosts/hdd/state down
+put 1M "$MNT/db1/migrate/speed"
+put max "$MNT/db1/migrate/speed"
+umount "$POOLS/hdd"
+holds until_true told recovered
+put 0 "$MNT/db1/migrate/pause"
+story "paused recovered resumed" 'volume == "db1"'
+story "recovered" 'event == "recovered" and phase == "paused"'
+mark
+proves "a pause of the service is told of each job that it stops, and of no other"
+put 1 "$MNT/db1/migrate/pause"
+put 1 "$MNT/.control/pause"
+says ok op write "$MNT/db2/migrate/target" hdd
+put 0 "$MNT/db1/migrate/pause"
+put 1M "$MNT/db1/migrate/speed"
+story "paused accepted" 'file is None or volume == "db1"'
+story "accepted" 'volume == "db2" and phase == "paused"'
+put 0 "$MNT/.control/pause"
+story "paused accepted resumed resumed" 'event != "phase"'
+story "resumed resumed" 'event == "resumed" and (file, uid) == ("pause", 0) and pid > 0'
+put max "$MNT/db1/migrate/speed"
+until_true phase_is db2 copying
+story "accepted resumed reserving copying" 'volume == "db2"'
+ctl release
+eq "$(result db1) $(result db2)" "success success"
+
+proves "an evacuation that is refused is told like any other refusal"
+mark
+EVACUATE=$MNT/.control/hosts/hdd/evacuate
+says "write ENXIO" op write "$EVACUATE" nowhere
+exec {WRITER}<>"$POOLS/hdd/db2"
+says "write EBUSY" op write "$EVACUATE" ssd
+exec {WRITER}>&-
+story "refused refused" "(volume, host, file, uid) == (None, 'hdd', 'evacuate', 0) and pid > 0"
+story "refused" "errno == 'ENXIO' and 'nowhere' in text"
+story "refused" "errno == 'EBUSY' and '1 of 2 volumes cannot go: db2 EBUSY' in text"
+proves "and where it is cancelled, who aborts its jobs"
+restart "call=pwrite,program=copy-worker,from,do=hold"
+says ok op write "$EVACUATE" ssd
+for name in db1 db2; do until_true phase_is $name copying; done
+says ok op write "$EVACUATE" 0
+eq "$(result db1) $(result db2)" "aborted aborted"
+for name in db1 db2; do
+    story "accepted copying aborting rolling-back aborted" "volume == '$name'"
+    story "aborting" "volume == '$name' and event == 'aborting' and (file, uid, host) == ('evacuate', 0, 'hdd') and pid > 0"
+done
+story "accepted accepted aborting aborting aborted aborted" 'event != "phase"'
+ctl release
 
 proves "after a restart the file begins anew, and tells of the job that goes on"
 stop_ferryfs
 hold_copies
 start_ferryfs
-says ok op write "$MNT/db1/migrate/target" hdd
+says ok op write "$MNT/db1/migrate/target" ssd
 held
 kill_ferryfs
 no_fault
