@@ -14,22 +14,7 @@ pool hdd "$HDD" 128M
 volume ssd sparse 4M sparse 1
 volume ssd dense "${DENSE:-4M}" dense 2
 
-# A sweep asks a thousand times: one checker, asked through two pipes, answers all
-mkfifo "$WORLD/ask" "$WORLD/answer"
-exec {ASK}<>"$WORLD/ask" {ANSWER}<>"$WORLD/answer"
-rm "$WORLD/ask" "$WORLD/answer"
-"$HERE/../invariants" serve <&"$ASK" >&"$ANSWER" {ASK}>&- {ANSWER}>&- &
-disown
-invariants() {
-    local line
-    echo "${*@Q}" >&"$ASK"
-    while read -r -t 60 line <&"$ANSWER"; do
-        [[ ! $line =~ ^-?[0-9]+$ ]] || return "${line#-}"
-        echo "$line"
-    done
-    echo "the checker does not answer"
-    return 2
-}
+serve_checker
 record_world
 
 elsewhere() { if [[ -e $POOLS/ssd/$1 ]]; then echo hdd; else echo ssd; fi; }

@@ -14,6 +14,7 @@
 #   until_true CMD...                       waits for it (false after a deadline)
 #   KEEP=1                                  old sources may be retained: tests/invariants looks at them then
 #   record_world  check_world               tests/invariants: before and after; `finish` checks once more
+#   serve_checker                           for a test that checks very often
 #   skip REASON   die REASON                end here
 #
 #   fault RULES  no_fault                   for the next start: what tests/faultshim does (FAULTSHIM without file=)
@@ -257,6 +258,26 @@ idle() { is .control/jobs null && is .control/hidden null; }
 settled() { is .control/jobs null && ! grep -qv -e '^null$' -e '^[^ ]* retained ' "$MNT/.control/hidden"; }
 
 invariants() { "$HERE/../invariants" "$@"; }
+
+# For a test that asks very often: one checker, asked through two pipes, answers all
+serve_checker() {
+    mkfifo "$WORLD/ask" "$WORLD/answer"
+    exec {ASK}<>"$WORLD/ask" {ANSWER}<>"$WORLD/answer"
+    rm "$WORLD/ask" "$WORLD/answer"
+    "$HERE/../invariants" serve <&"$ASK" >&"$ANSWER" {ASK}>&- {ANSWER}>&- &
+    disown
+    invariants() {
+        local line
+        echo "${*@Q}" >&"$ASK"
+        while read -r -t 60 line <&"$ANSWER"; do
+            [[ ! $line =~ ^-?[0-9]+$ ]] || return "${line#-}"
+            echo "$line"
+        done
+        echo "the checker does not answer"
+        return 2
+    }
+}
+
 record_world() { invariants record "$MANIFEST" "${POOL_ARGS[@]}" || die "the world cannot be recorded"; }
 
 check_world() {

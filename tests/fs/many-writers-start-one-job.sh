@@ -6,7 +6,7 @@ pool hdd tmpfs
 pool third tmpfs
 volume ssd db1 16M dense
 volume ssd db2 1M dense
-volume ssd db3 16M dense
+volume ssd db3 4M dense
 V=$MNT/db1
 
 proves "of 100 writers of two hosts all those of one host succeed, all others get EALREADY, and one job runs"

@@ -3,6 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 pool ssd tmpfs
 pool hdd tmpfs
+serve_checker
 volume ssd db1 2M sparse
 volume ssd db2 1M dense
 ln -s /etc/shadow "$POOLS/hdd/link"
@@ -13,7 +14,7 @@ echo marker >"$POOLS/hdd/.ferryfs-pool"
 record_world
 cp -a "$POOLS" "$WORLD/sound"
 
-says_check() { "$HERE/../invariants" check "$MANIFEST" "${POOL_ARGS[@]}" "$@"; }
+says_check() { invariants check "$MANIFEST" "${POOL_ARGS[@]}" "$@"; }
 
 # SENTENCE PATTERN COMMAND [OPTION...]: after the command, run in the pools, the checker says such a line
 finds() {
