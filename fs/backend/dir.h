@@ -45,6 +45,9 @@ dir_operation dir_admit, dir_reserve;           /* dir_reserve.c */
 dir_operation dir_publish, dir_adopt;           /* dir_publish.c, dir_adopt.c */
 dir_operation dir_remove;                       /* dir_remove.c */
 dir_operation dir_retain;                       /* dir_retain.c */
+/* dir_retain.c. POOL_EXAMINE with an mtime. */
+int dir_examine_retained(const struct dir *dir, const struct pool_request *request,
+                         struct pool_reply *reply, struct err *e);
 
 /* dir_remove.c. From the volume's name, if the copy is there, to its hidden name. */
 int dir_hide(const struct dir *dir, const struct pool_request *request, const char *hidden,

@@ -189,6 +189,8 @@ int dir_examine(struct dir *dir, const struct pool_request *request, int fd,
 
     (void)fd;
     (void)ret_fd;
+    if (request->has_mtime)
+        return dir_examine_retained(dir, request, reply, e);
     backend_hidden_name(request->cid, hidden);
     r = is_copy_at(dir, request, hidden, true, e);
     if (r > 0)

@@ -68,6 +68,36 @@ static int retain(const struct dir *dir, const struct pool_request *request, con
     return r;
 }
 
+static int open_hidden(const struct dir *dir, const struct pool_request *request,
+                       const char *hidden, int *ret_fd, struct err *e)
+{
+    int r = dir_open_expected(dir, hidden, O_RDONLY, &request->expect, ret_fd, e);
+
+    if (r == -ENOENT || r == -EMEDIUMTYPE)
+        return err_set(e, ESTALE, "the old copy of %s is gone from %s", request->name, dir->path);
+    return r < 0 ? r : check_tag(*ret_fd, request, e);
+}
+
+int dir_examine_retained(const struct dir *dir, const struct pool_request *request,
+                         struct pool_reply *reply, struct err *e)
+{
+    char hidden[POOL_HIDDEN_BYTES];
+    OWNED(fd) int file = -1;
+    int r;
+
+    backend_hidden_name(request->cid, hidden);
+    r = open_hidden(dir, request, hidden, &file, e);
+    if (r == 0)
+        r = dir_describe(file, reply, e);
+    if (r < 0)
+        return r;
+    if (reply->size_bytes != request->size_bytes || reply->mtime_ns != request->mtime_ns)
+        return err_set(e, ESTALE, "the old copy of %s on %s was written since", request->name,
+                       dir->path);
+    reply->found = POOL_FOUND_HIDDEN;
+    return 0;
+}
+
 int dir_retain(struct dir *dir, const struct pool_request *request, int fd,
                struct pool_reply *reply, int *ret_fd, struct err *e)
 {

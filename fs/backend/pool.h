@@ -52,8 +52,10 @@ enum pool_op {
                      (O_EXCL, 0600, xattr, size, fsync of file and directory), or at `name` if it
                      was published; replies its descriptor (O_RDWR) and identity. ESTALE: what is
                      there is not ours, or `expect` is not there any more */
-    POOL_EXAMINE, /* name cid [expect]: `found` tells where that copy is; its size. An absent expect
-                     means that the copy is proved by cid alone */
+    POOL_EXAMINE, /* name cid [expect] [mtime]: `found` tells where that copy is; its size. An
+                     absent expect means that the copy is proved by cid alone. With mtime: a copy
+                     that is retained; ESTALE where it is not hidden, of that size and time and, if
+                     the pool keeps xattrs, tagged */
     POOL_PUBLISH, /* name cid volume expect, fd = the source: xattrs but the ACL copied, fsync,
                      hidden -> name without replacing, fsync of the directory. Done already: 0.
                      EEXIST: another's file is at name; ESTALE: no such copy */
@@ -65,9 +67,10 @@ enum pool_op {
                     it or it has another hard link, ESTALE where it was written since; both leave it
                     hidden. Without expect only the hidden name is looked at, and only what the
                     xattr, or being empty and 0600 and ours, proves */
-    POOL_RETAIN, /* name cid volume epoch expect: keep that copy under its hidden name: the tag, the
-                    name, owner and mode 0600, fsync of file and directory. Replies identity, sizes,
-                    mtime. ESTALE: it is at neither name, or hidden without the tag */
+    POOL_RETAIN, /* name cid volume epoch expect [mtime]: keep that copy under its hidden name: the
+                    tag, the name, owner and mode 0600, fsync of file and directory. The mtime
+                    proves it where there are neither birth times nor xattrs. Replies identity,
+                    sizes, mtime. ESTALE: it is at neither name, or hidden without the tag */
 };
 
 struct pool_attach {

@@ -131,7 +131,7 @@ static void put_away(struct collection *c)
     request.epoch = c->copy.epoch;
     request.expect = c->copy.identity;
     request.has_expect = c->copy.state != COPY_INTENT;
-    request.has_mtime = c->copy.role == COPY_DELETE_PENDING;
+    request.has_mtime = c->copy.role != COPY_DESTINATION;
     request.mtime_ns = c->copy.mtime_ns;
     c->site->collecting = host_ask(c->site->host, &request, -1, 0, on_collected, c, NULL) == 0;
     if (!c->site->collecting)

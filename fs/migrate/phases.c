@@ -147,6 +147,8 @@ static void on_source_seen(void *arg, const struct pool_reply *reply, int fd)
     }
     if (reply->found == POOL_FOUND_PUBLISHED && m->job.restore) {
         request = migration_request(m, POOL_RETAIN, false);
+        request.has_mtime = 1;
+        request.mtime_ns = m->destination.mtime_ns;
         migration_ask(m, m->to, &request, -1, on_hidden_again);
     } else if (reply->found == POOL_FOUND_PUBLISHED) {
         request = migration_request(m, POOL_REMOVE, false);
@@ -275,6 +277,8 @@ static void retain_old(struct migration *m)
     struct pool_request request = migration_request(m, POOL_RETAIN, true);
 
     migration_release(m);
+    request.has_mtime = 1;
+    request.mtime_ns = m->source_mtime_ns;
     migration_ask(m, m->from, &request, -1, on_old_retained);
 }
 

@@ -59,8 +59,12 @@ static int ask(struct admission *a, struct site *site, enum pool_op op, host_don
     if (op == POOL_CLAIM) {
         request.has_expect = 1;
         request.expect = a->vol->primary.identity;
-    } else if (op == POOL_EXAMINE) { /* by its tag: its identity is compared here */
+    } else if (op == POOL_EXAMINE) {
         uuid_copy(request.cid, a->retained.cid);
+        request.has_expect = request.has_mtime = 1;
+        request.expect = a->retained.identity;
+        request.size_bytes = a->retained.size_bytes;
+        request.mtime_ns = a->retained.mtime_ns;
     } else {
         request.size_bytes = a->claim.size_bytes;
         migration_sample(a->service);
