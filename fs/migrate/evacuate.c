@@ -66,7 +66,10 @@ int evacuation_store(struct site *site, const struct evacuation *evacuation)
 
 bool evacuation_after(const struct migration *m, bool success, struct evacuation *ret)
 {
-    if (!m->from || !evacuation_goes_on(m->from) || m->job.number < m->from->evacuation.first_job)
+    if (!m->from || !evacuation_goes_on(m->from))
+        return false;
+    if (!success && m->job.number < m->from->evacuation.first_job) /* it was under way, and is
+                                                                    * offered anew */
         return false;
     *ret = m->from->evacuation;
     if (success)

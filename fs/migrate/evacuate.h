@@ -16,8 +16,8 @@ void evacuation_go_on(struct service *s);
 /* Its jobs that are not switched yet are aborted, and nothing more begins. request: who wants it.
  * 0 or -EIO. */
 int evacuation_cancel(struct site *site, const struct request *request);
-/* The job ends. Returns whether it is one of an evacuation; then *ret is what that is afterwards,
- * to be recorded with the end. */
+/* The job ends. Returns whether it counts for an evacuation; then *ret is what that is afterwards,
+ * to be recorded with the end. One that was under way before counts if it takes its volume away. */
 bool evacuation_after(const struct migration *m, bool success, struct evacuation *ret);
 
 /* evacuate_check.c: requests that are being checked are answered with ESHUTDOWN. */

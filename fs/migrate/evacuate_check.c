@@ -174,9 +174,27 @@ static int refuse_all(struct evacuation_check *c)
     return say_refused(c->site, c->request, c->error, host->last_error);
 }
 
+/* As of now, and with those whose job has switched them already and counts when it ends. */
+static uint64_t n_to_go(const struct site *site)
+{
+    const struct table *volumes = &site->service->by_name;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < volumes->n; i++) {
+        const struct vol *v = volumes->items[i];
+        const struct migration *m = v->migration;
+
+        if (m && m->from == site)
+            n++;
+        else if (v->shown && strcmp(v->record.host, site->host->config.name) == 0)
+            n++;
+    }
+    return n;
+}
+
 static int accept_all(struct evacuation_check *c)
 {
-    struct evacuation evacuation = {.uid = c->request->caller.uid, .total = c->total};
+    struct evacuation evacuation = {.uid = c->request->caller.uid, .total = n_to_go(c->site)};
     struct site *site = c->site;
 
     snprintf(evacuation.host, sizeof(evacuation.host), "%s", site->host->config.name);

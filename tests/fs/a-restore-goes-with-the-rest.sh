@@ -66,6 +66,7 @@ holds until_true verified
 says ok op write "$MNT/.control/hosts/ssd/evacuate" hdd
 put max "$MNT/db/migrate/speed"
 eq "$(result db) $(value db/host)" "success hdd"
+holds until_true is .control/hosts/ssd/evacuate "1/1 0"
 until_true is .control/hosts/ssd/drain 0
 
 proves "nothing is restored to a host that drains, as one that is emptied does"
