@@ -257,8 +257,6 @@ idle() { is .control/jobs null && is .control/hidden null; }
 # No job is under way, and what is hidden is retained
 settled() { is .control/jobs null && ! grep -qv -e '^null$' -e '^[^ ]* retained ' "$MNT/.control/hidden"; }
 
-invariants() { "$HERE/../invariants" "$@"; }
-
 # For a test that asks very often: one checker, asked through two pipes, answers all
 serve_checker() {
     mkfifo "$WORLD/ask" "$WORLD/answer"
@@ -266,16 +264,21 @@ serve_checker() {
     rm "$WORLD/ask" "$WORLD/answer"
     "$HERE/../invariants" serve <&"$ASK" >&"$ANSWER" {ASK}>&- {ANSWER}>&- &
     disown
-    invariants() {
-        local line
-        echo "${*@Q}" >&"$ASK"
-        while read -r -t 60 line <&"$ANSWER"; do
-            [[ ! $line =~ ^-?[0-9]+$ ]] || return "${line#-}"
-            echo "$line"
-        done
-        echo "the checker does not answer"
-        return 2
+}
+
+invariants() {
+    local line
+    [[ -n ${ASK-} ]] || {
+        "$HERE/../invariants" "$@"
+        return
     }
+    echo "${*@Q}" >&"$ASK"
+    while read -r -t 60 line <&"$ANSWER"; do
+        [[ ! $line =~ ^-?[0-9]+$ ]] || return "${line#-}"
+        echo "$line"
+    done
+    echo "the checker does not answer"
+    return 2
 }
 
 record_world() { invariants record "$MANIFEST" "${POOL_ARGS[@]}" || die "the world cannot be recorded"; }
