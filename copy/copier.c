@@ -27,6 +27,7 @@ int copier_init(struct copier *copier, const struct engine_job *job, struct slot
     int r;
 
     *copier = (struct copier){.job = job, .slots = slots, .block_bytes = block_bytes};
+    copier->pace.bytes_per_s = job->speed_bytes_per_s;
     journal_begin(&copier->journal, job->size_bytes, block_bytes, &job->start);
     tally_begin(&copier->tally, job->progress,
                 journal_mark_bytes(&copier->journal.flushed, job->size_bytes, block_bytes));
@@ -69,13 +70,21 @@ static uint64_t min_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static void settle(struct slot *slot, struct tally_step step)
+/* It is at the destination, though not settled before the whole piece is. */
+static void tell(struct slot *slot, struct journal_piece piece, struct tally_step step)
 {
     struct copier *copier = slot->work;
 
-    step.fresh = journal_settle(&copier->journal, slot->index);
+    step.fresh = journal_fresh_bytes(&copier->journal, piece);
     copier->unflushed_bytes += step.copied;
     tally_settled(&copier->tally, step);
+}
+
+static void settle(struct slot *slot)
+{
+    struct copier *copier = slot->work;
+
+    journal_settle(&copier->journal, slot->index);
     slot_release(slot);
 }
 
@@ -105,7 +114,6 @@ static int zero_part(struct slot *slot)
 static void hole_zeroed(struct slot *slot, int r)
 {
     struct copier *copier = slot->work;
-    uint64_t n = slot->piece.end_bytes - slot->piece.start_bytes;
 
     if (r < 0) {
         slot_fail_for(slot, r, slot->piece.start_bytes, "cannot zero a hole of the destination");
@@ -113,7 +121,8 @@ static void hole_zeroed(struct slot *slot, int r)
     }
     if (copier->job->digests)
         digests_set_zero(copier->job->digests, slot->piece.start_bytes, slot->piece.end_bytes);
-    settle(slot, (struct tally_step){.hole = n});
+    tell(slot, slot->piece, (struct tally_step){.hole = slot_bytes(slot)});
+    settle(slot);
 }
 
 static void put_rest(struct slot *slot);
@@ -142,12 +151,32 @@ static void part_zeroed(struct slot *slot, int r)
     put_rest(slot);
 }
 
+static void read_next(struct slot *slot);
+
+static void stride_put(struct slot *slot)
+{
+    struct copier *copier = slot->work;
+    uint64_t start = slot->piece.start_bytes;
+    struct journal_piece stride = {start + slot->stride_start, start + slot->stride_end};
+    size_t holes = copier->job->never_sparse ? 0 : slot->hole_bytes;
+
+    tell(slot, stride,
+         (struct tally_step){.hole = holes,
+                             .zero = slot->zero_bytes - holes,
+                             .copied = slot->stride_end - slot->stride_start - slot->zero_bytes});
+    slot->zero_bytes = 0;
+    if (stride.end_bytes < slot->piece.end_bytes)
+        read_next(slot);
+    else
+        settle(slot);
+}
+
 /* A write a run of grains that are not zero. */
 static void put_rest(struct slot *slot)
 {
     struct copier *copier = slot->work;
     const struct engine_job *job = copier->job;
-    size_t n = slot_bytes(slot);
+    size_t n = slot->stride_end;
 
     while (slot->at < n) {
         bool zero = false;
@@ -166,14 +195,10 @@ static void put_rest(struct slot *slot)
         }
         slot->at += slot->n_part;
     }
-    if (job->never_sparse)
-        slot->hole_bytes = 0;
-    settle(slot, (struct tally_step){.hole = slot->hole_bytes,
-                                     .zero = slot->zero_bytes - slot->hole_bytes,
-                                     .copied = n - slot->zero_bytes});
+    stride_put(slot);
 }
 
-static void block_read(struct slot *slot, int r)
+static void stride_read(struct slot *slot, int r)
 {
     struct copier *copier = slot->work;
     struct digests *digests = copier->job->digests;
@@ -182,7 +207,7 @@ static void block_read(struct slot *slot, int r)
         slot_fail(slot, r);
         return;
     }
-    if (digests) {
+    if (digests && slot->stride_end == slot_bytes(slot)) {
         digest_of(slot->buf, slot_bytes(slot), &slot->expected);
         r = digests_set(digests, slot->piece.start_bytes, &slot->expected);
     }
@@ -190,48 +215,46 @@ static void block_read(struct slot *slot, int r)
         slot_fail_for(slot, r, ENGINE_NO_PLACE, "no memory for digests");
         return;
     }
-    slot->at = 0;
+    slot->at = slot->stride_start;
     put_rest(slot);
 }
 
-/* false: the slot has failed. */
-static bool take(struct slot *slot, uint64_t until_bytes)
+static void read_next(struct slot *slot)
 {
     struct copier *copier = slot->work;
-    int r;
+
+    fetch_next(slot, &copier->pace, copier->job->source, &slot->data[0], stride_read);
+}
+
+static void take(struct slot *slot, uint64_t until_bytes)
+{
+    struct copier *copier = slot->work;
 
     CRASH_POINT("worker-copy-chunk");
     journal_take(&copier->journal, slot->index, until_bytes);
     slot->piece = copier->journal.lanes[slot->index].piece;
-    r = endpoint_check_claim(copier->job->source);
-    if (r < 0)
-        slot_fail_for(slot, r, slot->piece.start_bytes, "the source was opened for writing");
-    return r == 0;
 }
 
 /* Returns false where nothing was begun. */
 static bool begin_data(struct slot *slot, const struct plan_item *item)
 {
     struct copier *copier = slot->work;
-    uint64_t end = min_of(item->end_bytes, item->start_bytes + copier->block_bytes);
-    size_t data_bytes;
 
     if (copier->job->verify_behind && copier->job->digests &&
         digests_are_many(copier->job->digests))
         return false;
     plan_grains_of(item, &slot->data[0]);
-    data_bytes = plan_data_bytes(&slot->data[0], (size_t)(end - item->start_bytes));
-    if (!slots_may_read(copier->slots, &copier->throttle, copier->job->speed_bytes_per_s,
-                        data_bytes))
-        return false;
-    if (take(slot, end))
-        slot_fetch(slot, copier->job->source, &slot->data[0], block_read);
+    take(slot, min_of(item->end_bytes, item->start_bytes + copier->block_bytes));
+    read_next(slot);
     return true;
 }
 
 static bool begin_hole(struct slot *slot, const struct plan_item *item)
 {
-    if (take(slot, min_of(item->end_bytes, item->start_bytes + HOLE_PIECE_BYTES))) {
+    struct copier *copier = slot->work;
+
+    take(slot, min_of(item->end_bytes, item->start_bytes + HOLE_PIECE_BYTES));
+    if (slot_check_claim(slot, copier->job->source)) {
         slot->n_part = slot_bytes(slot);
         slot_call(slot, zero_part, hole_zeroed);
     }
@@ -277,14 +300,16 @@ static void piece_cloned(struct slot *slot, int r)
     copier->cloned = true;
     if (copier->job->digests)
         digests_set_verified(copier->job->digests, slot->piece.end_bytes);
-    settle(slot, (struct tally_step){.cloned = slot->piece.end_bytes - slot->piece.start_bytes});
+    tell(slot, slot->piece, (struct tally_step){.cloned = slot_bytes(slot)});
+    settle(slot);
 }
 
 static bool begin_clone(struct slot *slot, struct journal_piece next)
 {
     struct copier *copier = slot->work;
 
-    if (take(slot, min_of(next.end_bytes, next.start_bytes + CLONE_PIECE_BYTES))) {
+    take(slot, min_of(next.end_bytes, next.start_bytes + CLONE_PIECE_BYTES));
+    if (slot_check_claim(slot, copier->job->source)) {
         copier->clone_busy = true;
         slot_call(slot, clone_piece, piece_cloned);
     }
@@ -346,11 +371,17 @@ static bool begin_piece(struct slot *slot)
     return false;
 }
 
+void copier_end_blocks(struct copier *copier)
+{
+    pace_go_on(&copier->pace, copier->slots);
+}
+
 void copier_step(struct copier *copier)
 {
-    if (!slots_may_begin(copier->slots, copier->job->speed_bytes_per_s))
+    if (!slots_may_begin(copier->slots, copier->job->speed_bytes_per_s) ||
+        !pace_go_on(&copier->pace, copier->slots))
         return;
-    while (!slots_are_over(copier->slots)) {
+    while (!slots_are_over(copier->slots) && !copier->pace.waiting) {
         struct slot *slot = slots_take(copier->slots, copier);
 
         if (!slot)

@@ -3,9 +3,8 @@
  */
 #pragma once
 
-#include "copy/slots.h"
+#include "copy/fetch.h"
 #include "copy/tally.h"
-#include "copy/throttle.h"
 
 struct copier {
     const struct engine_job *job;
@@ -17,7 +16,7 @@ struct copier {
      * is not told, or not believed any more. */
     struct plan *there;
     struct tally tally;
-    struct throttle throttle;
+    struct pace pace;
     bool zero_known; /* where nothing is told, and this copy has not written, it reads zero */
     _Atomic uint64_t zero_step_bytes; /* as fast as zeroing is; the threads that do it */
     bool cloning; /* nobody has said yet that it does not work; one piece at a time */
@@ -33,6 +32,8 @@ void copier_deinit(struct copier *copier);
 
 /* Begin whatever can be begun. */
 void copier_step(struct copier *copier);
+/* Only go on with the blocks that have begun: a flush failed. */
+void copier_end_blocks(struct copier *copier);
 
-/* A flush failed: what it may have lost is copied again. Nothing is in flight. */
+/* A flush failed: what it may have lost is copied again. No block has begun. */
 void copier_rewind(struct copier *copier);

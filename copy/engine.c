@@ -146,8 +146,12 @@ static void step(void *arg)
         tell(copy);
     if (slots->n_in_flight == 0)
         tally_beat(&copy->copier.tally);
-    if (slots_are_over(slots) || copy->flush_error < 0)
+    if (slots_are_over(slots))
         return; /* let it come to rest */
+    if (copy->flush_error < 0) {
+        copier_end_blocks(&copy->copier);
+        return;
+    }
     keep_checkpoints(copy);
     if (copy->verifies) {
         struct journal_piece left;

@@ -116,24 +116,21 @@ void journal_give_back(struct journal *journal, unsigned lane)
 }
 
 /* Nobody is told the same twice. */
-static uint64_t fresh_bytes(const struct journal *journal, struct journal_piece piece)
+uint64_t journal_fresh_bytes(const struct journal *journal, struct journal_piece piece)
 {
     if (piece.start_bytes < journal->counted_bytes)
         piece.start_bytes = journal->counted_bytes;
     return piece.end_bytes > piece.start_bytes ? piece.end_bytes - piece.start_bytes : 0;
 }
 
-uint64_t journal_settle(struct journal *journal, unsigned lane)
+void journal_settle(struct journal *journal, unsigned lane)
 {
-    struct journal_piece piece = journal->lanes[lane].piece;
-
     journal->lanes[lane] = (struct journal_lane){0};
-    return fresh_bytes(journal, piece);
 }
 
 uint64_t journal_pass(struct journal *journal, uint64_t until_bytes)
 {
-    return fresh_bytes(journal, go_on(journal, until_bytes));
+    return journal_fresh_bytes(journal, go_on(journal, until_bytes));
 }
 
 uint64_t journal_low(const struct journal *journal)

@@ -60,10 +60,15 @@ bool journal_is_open(const struct journal *journal);
 void journal_take(struct journal *journal, unsigned lane, uint64_t until_bytes);
 /* It was the last one taken, and nothing was done to it. */
 void journal_give_back(struct journal *journal, unsigned lane);
-/* The lane's piece is settled. Returns how many bytes of it are told as done for the first time. */
-uint64_t journal_settle(struct journal *journal, unsigned lane);
-/* The next piece, up to until_bytes, is settled without being handed out. Returns the same. */
+/* The lane's piece is settled. */
+void journal_settle(struct journal *journal, unsigned lane);
+/* The next piece, up to until_bytes, is settled without being handed out. Returns its fresh bytes.
+ */
 uint64_t journal_pass(struct journal *journal, uint64_t until_bytes);
+
+/* How many bytes of what was handed out are told as done for the first time, if each is told once
+ * before a rewind. */
+uint64_t journal_fresh_bytes(const struct journal *journal, struct journal_piece piece);
 
 /* Below it everything is settled. */
 uint64_t journal_low(const struct journal *journal);

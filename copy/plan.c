@@ -211,15 +211,22 @@ void plan_grains_of(const struct plan_item *item, struct plan_grains *ret)
         memset(ret, item->kind == PLAN_DATA ? 0xff : 0, sizeof(*ret));
 }
 
-size_t plan_data_bytes(const struct plan_grains *grains, size_t n_bytes)
+size_t plan_stride(const struct plan_grains *grains, size_t at, size_t n, size_t most,
+                   size_t *ret_data_bytes)
 {
-    size_t data_bytes = 0;
+    size_t left = most;
 
-    for (size_t at = 0, end; at < n_bytes; at = end) {
+    while (at < n) {
         bool data;
+        size_t end = plan_run(grains, at, n, &data);
 
-        end = plan_run(grains, at, n_bytes, &data);
-        data_bytes += data ? end - at : 0;
+        if (data && left == 0)
+            break;
+        if (data && end - at > left)
+            end = at + left;
+        left -= data ? end - at : 0;
+        at = end;
     }
-    return data_bytes;
+    *ret_data_bytes = most - left;
+    return at;
 }

@@ -53,5 +53,7 @@ void plan_restart(struct plan *plan);
 size_t plan_run(const struct plan_grains *grains, size_t at, size_t n, bool *ret_data);
 /* A block's grains of an item. */
 void plan_grains_of(const struct plan_item *item, struct plan_grains *ret);
-/* How many bytes of the block's n they are. */
-size_t plan_data_bytes(const struct plan_grains *grains, size_t n_bytes);
+/* The end of the longest run of grains from `at` on that has no more than `most` bytes of data,
+ * whole grains; n, of the block, is the end of all. And how many it has. */
+size_t plan_stride(const struct plan_grains *grains, size_t at, size_t n, size_t most,
+                   size_t *ret_data_bytes);

@@ -10,7 +10,6 @@
 #include "copy/refuse.h"
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
-#define SPEED_LOOK_NS   UINT64_C(50000000) /* the speed may change, and so may `stop` */
 
 static void free_all(struct slots *slots)
 {
@@ -107,27 +106,7 @@ bool slots_may_begin(struct slots *slots, const _Atomic uint64_t *bytes_per_s)
 {
     if (!bytes_per_s || atomic_load(bytes_per_s) > 0)
         return true;
-    slots_wake_by(slots, io_now_ns() + SPEED_LOOK_NS);
-    return false;
-}
-
-bool slots_may_read(struct slots *slots, struct throttle *throttle,
-                    const _Atomic uint64_t *bytes_per_s, size_t n_bytes)
-{
-    uint64_t now_ns, at_ns, speed;
-
-    if (!bytes_per_s || n_bytes == 0)
-        return true;
-    now_ns = io_now_ns();
-    speed = atomic_load(bytes_per_s);
-    at_ns = speed > 0 ? throttle_next_ns(throttle, speed, now_ns) : UINT64_MAX;
-    if (at_ns <= now_ns) {
-        throttle_spend(throttle, n_bytes);
-        return true;
-    }
-    if (at_ns > now_ns + SPEED_LOOK_NS)
-        at_ns = now_ns + SPEED_LOOK_NS;
-    slots_wake_by(slots, at_ns);
+    slots_wake_by(slots, io_now_ns() + SLOTS_LOOK_NS);
     return false;
 }
 
@@ -199,6 +178,16 @@ void slot_fail_for(struct slot *slot, int r, uint64_t offset, const char *what)
     slot_fail(slot, r);
 }
 
+bool slot_check_claim(struct slot *slot, struct endpoint *ep)
+{
+    int r = endpoint_check_claim(ep);
+
+    if (r < 0)
+        slot_fail_for(slot, r, slot->piece.start_bytes + slot->at,
+                      "the source was opened for writing");
+    return r == 0;
+}
+
 /* What lies before the place where it failed goes on: it may hold the first bad place. */
 static bool gives_up(const struct slot *slot)
 {
@@ -239,6 +228,11 @@ static void transfer(struct slot *slot, enum request_kind kind, struct endpoint 
     begin(slot, request, then);
 }
 
+void slot_read(struct slot *slot, struct endpoint *ep, size_t n, slot_fn *then)
+{
+    transfer(slot, REQUEST_READ, ep, n, then);
+}
+
 void slot_write(struct slot *slot, struct endpoint *ep, size_t n, slot_fn *then)
 {
     transfer(slot, REQUEST_WRITE, ep, n, then);
@@ -260,66 +254,4 @@ void slot_call(struct slot *slot, int (*call)(struct slot *slot), slot_fn *then)
 size_t slot_bytes(const struct slot *slot)
 {
     return (size_t)(slot->piece.end_bytes - slot->piece.start_bytes);
-}
-
-static void fetch_rest(struct slot *slot);
-
-static void part_fetched(struct slot *slot, int r)
-{
-    if (r < 0) {
-        slot->fetched(slot, r);
-        return;
-    }
-    slot->at += slot->n_part;
-    fetch_rest(slot);
-}
-
-/* On a thread. */
-static int fetch_in_grains(struct slot *slot)
-{
-    return transfer_read_in_grains(slot->ep, slot->buf + slot->at, slot->n_part,
-                                   slot->piece.start_bytes + slot->at, slot->task.slots->stop,
-                                   &slot->error);
-}
-
-static void read_ended(struct slot *slot, int r)
-{
-    uint64_t bad_bytes = slot->piece.start_bytes + slot->at + slot->task.request.n_done;
-
-    if (r == -ESTALE)
-        transfer_fail_at(&slot->error, r, bad_bytes, "ends early");
-    if (r == 0 || r == -ESTALE)
-        part_fetched(slot, r);
-    else
-        slot_call(slot, fetch_in_grains, part_fetched);
-}
-
-static void fetch_rest(struct slot *slot)
-{
-    size_t n = slot_bytes(slot);
-
-    while (slot->at < n) {
-        bool data;
-        size_t end = plan_run(slot->wanted, slot->at, n, &data);
-
-        slot->n_part = end - slot->at;
-        if (data) {
-            transfer(slot, REQUEST_READ, slot->ep, slot->n_part, read_ended);
-            return;
-        }
-        memset(slot->buf + slot->at, 0, slot->n_part);
-        slot->hole_bytes += slot->n_part;
-        slot->at = end;
-    }
-    slot->fetched(slot, 0);
-}
-
-void slot_fetch(struct slot *slot, struct endpoint *ep, const struct plan_grains *wanted,
-                slot_fn *then)
-{
-    slot->ep = ep;
-    slot->wanted = wanted;
-    slot->fetched = then;
-    slot->at = slot->hole_bytes = 0;
-    fetch_rest(slot);
 }

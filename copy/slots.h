@@ -11,9 +11,12 @@
 #include "copy/endpoint/queue.h"
 #include "copy/journal.h"
 #include "copy/plan.h"
-#include "copy/throttle.h"
 #include "copy/transfer.h"
 
+/* What is steered may change, and so may `stop`: what waits looks again. */
+#define SLOTS_LOOK_NS UINT64_C(50000000)
+
+struct pace;
 struct slots;
 struct slot;
 
@@ -35,10 +38,12 @@ struct slot {
     slot_fn *then;
     int (*call)(struct slot *slot);
     struct slot *next; /* that is idle, or waits */
-    /* slot_fetch's. */
+    /* copy/fetch.h */
     slot_fn *fetched;
     struct endpoint *ep;
     const struct plan_grains *wanted;
+    struct pace *pace;
+    size_t stride_start, stride_end; /* of the piece: what is fetched at a time */
     size_t n_part;
     /* For those who work with it. */
     void *work;
@@ -89,10 +94,6 @@ int slots_tell(const struct slots *slots, struct engine_result *ret);
  */
 bool slots_may_begin(struct slots *slots, const _Atomic uint64_t *bytes_per_s);
 
-/* May n bytes of the source be read now? Then they are spent; else there will be another step. */
-bool slots_may_read(struct slots *slots, struct throttle *throttle,
-                    const _Atomic uint64_t *bytes_per_s, size_t n_bytes);
-
 /* Begin; its `then` comes later. */
 void task_begin(struct slots *slots, struct task *task);
 
@@ -108,12 +109,11 @@ void slot_fail_for(struct slot *slot, int r, uint64_t offset, const char *what);
  * when it has ended, unless everything has ended for a reason that comes before this piece: then
  * the slot is idle.
  */
+void slot_read(struct slot *slot, struct endpoint *ep, size_t n, slot_fn *then);
 void slot_write(struct slot *slot, struct endpoint *ep, size_t n, slot_fn *then);
 void slot_call(struct slot *slot, int (*call)(struct slot *slot), slot_fn *then);
 
-/* Read the whole piece: the grains that are wanted, and zeroes for the rest of them. then: r is 0
- * or what slot->error is about. */
-void slot_fetch(struct slot *slot, struct endpoint *ep, const struct plan_grains *wanted,
-                slot_fn *then);
+/* Is the claim on ep what it was? If not, the slot has failed. */
+bool slot_check_claim(struct slot *slot, struct endpoint *ep);
 
 size_t slot_bytes(const struct slot *slot); /* of its piece */

@@ -22,6 +22,7 @@ int verifier_init(struct verifier *verifier, const struct engine_job *job, struc
 
     *verifier =
         (struct verifier){.job = job, .slots = slots, .block_bytes = block_bytes, .tally = tally};
+    verifier->pace.bytes_per_s = job->speed_bytes_per_s;
     journal_begin(&verifier->journal, job->size_bytes, block_bytes, &nothing);
     r = open_plan(verifier, job->destination, &verifier->plan);
     if (r == 0 && job->compare_source && !behind)
@@ -67,7 +68,8 @@ static void settle(struct slot *slot)
     struct verifier *verifier = slot->work;
 
     verifier->n_busy--;
-    settled(verifier, journal_settle(&verifier->journal, slot->index));
+    journal_settle(&verifier->journal, slot->index);
+    settled(verifier, journal_fresh_bytes(&verifier->journal, slot->piece));
     slot_release(slot);
 }
 
@@ -165,16 +167,22 @@ static void find_block(struct slot *slot)
 {
     const struct verifier *verifier = slot->work;
 
-    slot_fetch(slot, verifier->job->destination, &slot->data[DESTINATION], block_found);
+    fetch_all(slot, verifier->job->destination, &slot->data[DESTINATION], block_found);
 }
 
-static void block_expected(struct slot *slot, int r)
+static void read_next(struct slot *slot);
+
+static void stride_read(struct slot *slot, int r)
 {
     const struct verifier *verifier = slot->work;
     struct digests *digests = verifier->job->digests;
 
     if (r < 0) {
         slot_fail(slot, r);
+        return;
+    }
+    if (slot->stride_end < slot_bytes(slot)) {
+        read_next(slot);
         return;
     }
     digest_of(slot->buf, slot_bytes(slot), &slot->expected);
@@ -184,6 +192,13 @@ static void block_expected(struct slot *slot, int r)
         slot_fail_for(slot, r, ENGINE_NO_PLACE, "no memory for digests");
     else
         find_block(slot);
+}
+
+static void read_next(struct slot *slot)
+{
+    struct verifier *verifier = slot->work;
+
+    fetch_next(slot, &verifier->pace, verifier->job->source, &slot->data[SOURCE], stride_read);
 }
 
 /* What is at one place of the two. */
@@ -238,36 +253,23 @@ static void take(struct slot *slot, uint64_t until_bytes)
     slot->piece = verifier->journal.lanes[slot->index].piece;
 }
 
-/* Returns false where nothing was begun. */
-static bool begin_block(struct slot *slot, const struct place *place)
+static void begin_block(struct slot *slot, const struct place *place)
 {
     struct verifier *verifier = slot->work;
     const struct engine_job *job = verifier->job;
     uint64_t start = place->found.start_bytes, end = start + verifier->block_bytes;
-    int r;
 
     if (end > place->end_bytes)
         end = place->end_bytes;
+    take(slot, end);
     plan_grains_of(&place->found, &slot->data[DESTINATION]);
     if (verifier->source_plan) {
-        size_t n = (size_t)(end - start);
-
         plan_grains_of(&place->expected, &slot->data[SOURCE]);
-        if (!slots_may_read(verifier->slots, &verifier->throttle, job->speed_bytes_per_s,
-                            plan_data_bytes(&slot->data[SOURCE], n)))
-            return false;
-    }
-    take(slot, end);
-    r = endpoint_check_claim(job->source);
-    if (r < 0) {
-        slot_fail_for(slot, r, start, "the source was opened for writing");
-    } else if (verifier->source_plan) {
-        slot_fetch(slot, job->source, &slot->data[SOURCE], block_expected);
-    } else {
+        read_next(slot);
+    } else if (slot_check_claim(slot, job->source)) {
         digests_get(job->digests, start, &slot->expected);
         find_block(slot);
     }
-    return true;
 }
 
 /* What needs no proof is passed. Returns whether there is something below the limit. */
@@ -296,8 +298,12 @@ static bool begin_piece(struct slot *slot)
         if (r <= 0)
             return r < 0;
         zero_end = zero_until(verifier, &place);
-        if (zero_end == next.start_bytes)
-            return journal_is_open(&verifier->journal) && begin_block(slot, &place);
+        if (zero_end == next.start_bytes && !journal_is_open(&verifier->journal))
+            return false;
+        if (zero_end == next.start_bytes) {
+            begin_block(slot, &place);
+            return true;
+        }
         pass_zeroes(verifier, next.start_bytes, zero_end);
     }
     return false;
@@ -305,9 +311,11 @@ static bool begin_piece(struct slot *slot)
 
 void verifier_step(struct verifier *verifier, unsigned n_slots_max)
 {
-    if (!slots_may_begin(verifier->slots, verifier->job->speed_bytes_per_s))
+    if (!slots_may_begin(verifier->slots, verifier->job->speed_bytes_per_s) ||
+        !pace_go_on(&verifier->pace, verifier->slots))
         return;
-    while (!slots_are_over(verifier->slots) && verifier->n_busy < n_slots_max) {
+    while (!slots_are_over(verifier->slots) && !verifier->pace.waiting &&
+           verifier->n_busy < n_slots_max) {
         struct slot *slot = slots_take(verifier->slots, verifier);
 
         if (!slot)

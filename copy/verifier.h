@@ -8,9 +8,8 @@
  */
 #pragma once
 
-#include "copy/slots.h"
+#include "copy/fetch.h"
 #include "copy/tally.h"
-#include "copy/throttle.h"
 
 struct verifier {
     const struct engine_job *job;
@@ -19,7 +18,7 @@ struct verifier {
     struct journal journal;
     struct plan *plan, *source_plan; /* the second one: when the source is compared */
     struct tally *tally;
-    struct throttle throttle;
+    struct pace pace; /* of the source */
     uint64_t limit_bytes;
     unsigned n_busy; /* slots */
     /* A flush tells once what was lost. So a repair's and the copy's are never under way at a time:

@@ -40,7 +40,7 @@ struct progress {
     _Atomic uint64_t cloned_bytes; /* share the source's storage */
 };
 
-/* Written by the daemon alone, heeded by the worker at every block. */
+/* Written by the daemon alone, heeded by the worker at every request. */
 struct steering {
     /* Of data read from the source; 0: nothing is begun; UINT64_MAX: no limit. */
     _Atomic uint64_t speed_bytes_per_s;

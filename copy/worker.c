@@ -24,17 +24,12 @@
 #include "copy/sandbox.h"
 #include "copy/wire.h"
 
-#define SMOOTH_BYTES_PER_S                                                                         \
-    (UINT64_C(16) << 20) /* below it, small blocks: 16 a second are smooth                         \
-                          */
-
 struct worker {
     struct wire_memory *memory;
     struct endpoint *source, *destination;
     struct queue *queue;     /* the job's thread's, while there is one */
     struct digests *digests; /* of the job, and afterwards of a whole copy; NULL: none */
     uint64_t digests_bytes;  /* the size that they are of */
-    uint64_t block_bytes;    /* of the job */
     atomic_bool stop;
     bool busy; /* from here on: the job's, while it runs */
     struct wire_request request;
@@ -81,27 +76,17 @@ static void forget_digests(struct worker *worker)
     worker->digests = NULL;
 }
 
-/* Blocks stay as they are from here on: there is a digest of each. */
-static void choose_blocks(struct worker *worker)
-{
-    uint64_t speed = atomic_load(&worker->memory->steering.speed_bytes_per_s);
-    bool slow = speed > 0 && speed < SMOOTH_BYTES_PER_S;
-
-    worker->block_bytes = slow ? ENGINE_BLOCK_MIN_BYTES : ENGINE_BLOCK_BYTES;
-}
-
 static int prepare_digests(struct worker *worker)
 {
     uint64_t size_bytes = worker->request.size_bytes;
 
     forget_digests(worker);
     worker->digests_bytes = size_bytes;
-    return digests_open(size_bytes, worker->block_bytes, &worker->digests);
+    return digests_open(size_bytes, ENGINE_BLOCK_BYTES, &worker->digests);
 }
 
 static int prepare_copy(struct worker *worker)
 {
-    choose_blocks(worker);
     forget_digests(worker);
     return worker->request.start_bytes == 0 ? prepare_digests(worker) : 0;
 }
@@ -121,7 +106,6 @@ static int prepare_comparison(struct worker *worker)
 {
     int r = worker->destination->ops->sync(worker->destination);
 
-    choose_blocks(worker);
     if (r == 0)
         r = endpoint_drop(worker->destination);
     return r < 0 ? r : prepare_digests(worker);
@@ -131,10 +115,8 @@ static int prepare_verify(struct worker *worker)
 {
     if (worker->request.no_repair)
         return prepare_comparison(worker);
-    if (worker->request.compare_source) {
-        choose_blocks(worker);
+    if (worker->request.compare_source)
         return prepare_digests(worker);
-    }
     return worker->digests && worker->digests_bytes == worker->request.size_bytes ? 0 : -EINVAL;
 }
 
@@ -179,6 +161,7 @@ static void run_job(struct worker *worker, const struct command *command)
         .source = worker->source,
         .destination = worker->destination,
         .size_bytes = request->size_bytes,
+        .block_bytes = ENGINE_BLOCK_BYTES,
         .stop = &worker->stop,
         .speed_bytes_per_s = &worker->memory->steering.speed_bytes_per_s,
         .progress = &worker->memory->progress,
@@ -193,7 +176,6 @@ static void run_job(struct worker *worker, const struct command *command)
     };
     int r = command->prepare(worker);
 
-    job.block_bytes = worker->block_bytes;
     job.digests = worker->digests;
     if (r < 0)
         engine_refuse(&result, r, "cannot prepare the digests");

@@ -217,6 +217,89 @@ TEST_EACH_WAY(the_speed_may_change_while_the_copy_waits_for_it)
     bench_close(bench);
 }
 
+#define LIMIT_BYTES_PER_S  (4 * MIB)
+#define LIMIT_STRIDE_BYTES (256u << 10)
+
+/* For a while there is a limit; when, is counted in looks at the claim, of which each read has
+ * one. */
+struct while_limited {
+    struct bench *bench;
+    _Atomic uint64_t speed;
+    unsigned from, until;
+    _Atomic unsigned n_limited, n_others; /* reads, by their size */
+};
+
+static struct while_limited limited;
+
+static void limit_or_lift(void *arg)
+{
+    struct while_limited *this = arg;
+    struct faulty *source = &this->bench->source;
+    bool begins = source->calls[OP_CLAIM] == this->from;
+
+    atomic_store(&this->speed, begins ? LIMIT_BYTES_PER_S : THROTTLE_NONE);
+    source->hook_at = begins ? this->until : 0;
+}
+
+static int count_reads(struct endpoint *ep, void *buf, size_t n, uint64_t offset, size_t *ret_n)
+{
+    atomic_fetch_add(n == LIMIT_STRIDE_BYTES ? &limited.n_limited : &limited.n_others, 1);
+    return faulty_ops.pread(ep, buf, n, offset, ret_n);
+}
+
+/* Reads `from` to `until`, without the first one of them, are those under the limit. */
+static void limit_while(struct bench *bench, struct endpoint_ops *ops, unsigned from,
+                        unsigned until)
+{
+    limited = (struct while_limited){bench, THROTTLE_NONE, from, until, 0, 0};
+    *ops = faulty_ops;
+    ops->pread = count_reads;
+    bench->source.ep.ops = ops;
+    bench->source.hook = limit_or_lift;
+    bench->source.hook_op = OP_CLAIM;
+    bench->source.hook_at = from;
+    bench->source.hook_arg = &limited;
+    bench->job.speed_bytes_per_s = &limited.speed;
+}
+
+TEST_EACH_WAY(a_limit_is_smooth_from_the_moment_it_is_set_and_no_longer)
+{
+    for (unsigned verify = 0; verify < 2; verify++) {
+        struct bench *bench = bench_full(4 * MIB);
+        struct endpoint_ops ops;
+
+        if (way.block_bytes <= LIMIT_STRIDE_BYTES)
+            return bench_close(bench);
+        REQUIRE(!verify || bench_copy(bench) == 0);
+        bench->source.calls[OP_CLAIM] = 0;
+        bench->job.compare_source = verify;
+        limit_while(bench, &ops, 2, 5);
+        CHECK_EQ(verify ? bench_verify(bench) : bench_copy(bench), 0);
+        CHECK(bench_equal(bench));
+        CHECK(limited.n_limited >= 4 && limited.n_limited <= 6); /* with what three left */
+        CHECK_EQ(limited.n_limited / 2 + limited.n_others, 8);
+        bench_close(bench);
+    }
+}
+
+/* Each of its blocks is in the middle when the first flush fails. */
+TEST_EACH_WAY(a_flush_that_fails_while_a_block_waits_for_its_speed_loses_nothing)
+{
+    struct bench *bench = bench_full(3 * MIB);
+    struct endpoint_ops ops;
+
+    limit_while(bench, &ops, 2, 8);
+    bench->job.checkpoint_ns = 0;
+    bench->destination.op = OP_FLUSH;
+    bench->destination.fail_at = 1;
+    bench->destination.error = EIO;
+    CHECK_EQ(bench_copy(bench), 0);
+    CHECK(bench_equal(bench));
+    CHECK(bench->destination.calls[OP_FLUSH] >= 1);
+    CHECK_EQ(bench->progress.done_bytes, bench->size_bytes);
+    bench_close(bench);
+}
+
 static void stop(void *arg)
 {
     struct bench *bench = arg;

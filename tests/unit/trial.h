@@ -6,7 +6,10 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 #include "copy/endpoint/queue.h"
+#include "copy/throttle.h"
 #include "tests/unit/copying.h"
 
 #define KIB         UINT64_C(1024)
@@ -23,6 +26,8 @@ struct trial {
     struct endpoint_ops source_ops, destination_ops;
     struct progress progress;
     atomic_bool stop;
+    _Atomic uint64_t speed;
+    unsigned n_turns; /* of the speed, that there still are */
     struct engine_job job;
     struct engine_result result;
     struct journal_mark told; /* of the last checkpoint */
@@ -78,6 +83,20 @@ static inline int trial_fd(struct endpoint *ep, bool read, const void *buf, size
     return faulty->inner->ops->fd(faulty->inner, read, buf, n, offset);
 }
 
+/* At the first reads there is a limit, or none, or another one. On the thread that copies. */
+static inline int trial_turn_speed(struct endpoint *ep)
+{
+    static const uint64_t speeds[] = {THROTTLE_NONE, THROTTLE_NONE, 2 * MIB, MIB / 2};
+    struct trial *trial = (struct trial *)((char *)ep - offsetof(struct trial, source));
+    int r = faulty_check_claim(ep);
+
+    if (trial->n_turns > 0 && --trial->n_turns > 0)
+        atomic_store(&trial->speed, speeds[random_below(&trial->random, ARRAY_N(speeds))]);
+    else
+        atomic_store(&trial->speed, THROTTLE_NONE);
+    return r;
+}
+
 /* A real endpoint that can less. Of a large volume every extent has to be told, and not in parts:
  * it would take for ever. */
 static inline void trial_lame(struct trial *trial)
@@ -86,6 +105,7 @@ static inline void trial_lame(struct trial *trial)
 
     if (one_in(trial, 2))
         source->fd = destination->fd = trial_fd;
+    source->check_claim = trial_turn_speed;
     trial->source.short_transfers = one_in(trial, 4);
     trial->destination.short_transfers = one_in(trial, 4);
     if (trial->size_bytes > LARGE_BYTES)
@@ -196,6 +216,9 @@ static inline void trial_plan(struct trial *trial)
     trial->zeroes_by_writing = trial->size_bytes <= LARGE_BYTES && one_in(trial, 8);
     job->destination_zero = one_in(trial, 2) || trial->size_bytes > HUGE_BYTES;
     job->verify_behind = one_in(trial, 2);
+    job->speed_bytes_per_s = &trial->speed;
+    trial->n_turns = one_in(trial, 4) ? 12 : 0;
+    atomic_store(&trial->speed, THROTTLE_NONE);
     job->checkpoint = trial_note_checkpoint;
     job->checkpoint_arg = trial;
     REQUIRE(queue_open(1 + (unsigned)random_below(random, 16),
