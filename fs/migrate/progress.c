@@ -51,32 +51,38 @@ static uint64_t per(uint64_t amount, uint64_t times, uint64_t parts)
     return (uint64_t)((unsigned __int128)amount * times / parts);
 }
 
-/* Over the window of the samples: bytes a second, and how long what is left takes at that pace,
- * which nobody knows while nothing moves. */
-static bool show_rate(struct meter_rate *rate, struct meter *meter, bool moves, uint64_t moved,
-                      uint64_t all, uint64_t now_ns)
+static uint64_t since(uint64_t before, uint64_t now)
 {
-    uint64_t left = all > moved ? all - moved : 0;
+    return now > before ? now - before : 0;
+}
+
+/* Over the window of the samples: bytes a second, of what is copied, or, where that is over, of
+ * what is compared; and how long what is left of both takes at the pace of both, which nobody knows
+ * while nothing moves. */
+static bool show_rate(struct meter_rate *rate, struct meter *meter, bool moves, bool copies,
+                      struct rate_sample now, uint64_t all)
+{
+    uint64_t left = since(now.copied_bytes + now.compared_bytes, all), copied, compared, span_ns;
     unsigned newest = (rate->next + RATE_SAMPLES - 1) % RATE_SAMPLES;
-    uint64_t span_ns, lately;
-    unsigned oldest;
+    const struct rate_sample *oldest;
     bool changed;
 
-    if (rate->n > 0 && now_ns - rate->samples[newest].at_ns < SAMPLE_NS)
+    if (rate->n > 0 && now.at_ns - rate->samples[newest].at_ns < SAMPLE_NS)
         return false;
-    rate->samples[rate->next].at_ns = now_ns;
-    rate->samples[rate->next].moved_bytes = moved;
+    rate->samples[rate->next] = now;
     rate->next = (rate->next + 1) % RATE_SAMPLES;
     if (rate->n < RATE_SAMPLES)
         rate->n++;
-    oldest = rate->n < RATE_SAMPLES ? 0 : rate->next;
-    span_ns = now_ns - rate->samples[oldest].at_ns;
-    if (span_ns == 0 || moved < rate->samples[oldest].moved_bytes)
+    oldest = &rate->samples[rate->n < RATE_SAMPLES ? 0 : rate->next];
+    span_ns = now.at_ns - oldest->at_ns;
+    if (span_ns == 0)
         return false;
-    lately = moved - rate->samples[oldest].moved_bytes;
-    changed = store(&meter->rate_bytes_per_s, per(lately, NS_PER_S, span_ns));
-    changed |= store(&meter->eta_s,
-                     moves && lately > 0 ? per(left, span_ns, lately) / NS_PER_S : UINT64_MAX);
+    copied = since(oldest->copied_bytes, now.copied_bytes);
+    compared = since(oldest->compared_bytes, now.compared_bytes);
+    changed = store(&meter->rate_bytes_per_s, per(copies ? copied : compared, NS_PER_S, span_ns));
+    changed |= store(&meter->eta_s, moves && copied + compared > 0
+                                        ? per(left, span_ns, copied + compared) / NS_PER_S
+                                        : UINT64_MAX);
     return changed;
 }
 
@@ -92,6 +98,7 @@ bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struc
 {
     bool copies = work & PROGRESS_COPY, verifies = work & PROGRESS_VERIFY;
     unsigned passes = copies && verifies ? 2 : 1;
+    struct rate_sample sample = {.at_ns = now_ns};
     struct timespec now;
     bool changed;
 
@@ -101,9 +108,11 @@ bool progress_sample(struct meter_rate *rate, struct job_stat *stat, const struc
     changed =
         show_percent(meter, (copies ? stat->done_bytes : 0) + (verifies ? stat->verified_bytes : 0),
                      stat->total_bytes * passes);
+    sample.copied_bytes = stat->copied_bytes + stat->zero_bytes;
+    sample.compared_bytes = verified_data(stat, data_bytes);
     changed |= show_rate(rate, meter, moves,
-                         stat->copied_bytes + stat->zero_bytes + verified_data(stat, data_bytes),
-                         data_bytes * passes, now_ns);
+                         copies && !(verifies && stat->done_bytes == stat->total_bytes), sample,
+                         data_bytes * passes);
     if (changed) {
         clock_gettime(CLOCK_REALTIME, &now);
         atomic_store(&meter->changed_s, now.tv_sec);

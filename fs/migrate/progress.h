@@ -15,10 +15,12 @@
 /* What of it a job has to do to every byte. */
 enum progress_work { PROGRESS_COPY = 1, PROGRESS_VERIFY = 2 };
 
+struct rate_sample {
+    uint64_t at_ns, copied_bytes, compared_bytes; /* of data */
+};
+
 struct meter_rate {
-    struct {
-        uint64_t at_ns, moved_bytes;
-    } samples[RATE_SAMPLES];
+    struct rate_sample samples[RATE_SAMPLES];
     unsigned n, next;
 };
 

@@ -79,6 +79,29 @@ TEST(rate_and_eta_follow_from_the_last_ten_seconds)
     meter_close(w.meter);
 }
 
+TEST(what_is_read_back_meanwhile_is_in_the_time_left_and_not_in_the_rate)
+{
+    struct world w;
+
+    world_init(&w, 100 * MIB);
+    sample(&w, true, 0, 0, NS);
+    sample(&w, true, 40 * MIB, 20 * MIB, 3 * NS);
+    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 20 * MIB);
+    CHECK_EQ(atomic_load(&w.meter->eta_s), 4); /* 140 MiB are left of both, at 30 MiB/s */
+    meter_close(w.meter);
+}
+
+TEST(the_rate_of_what_is_only_read_back_is_its_own)
+{
+    struct world w;
+
+    world_init(&w, 100 * MIB);
+    sample(&w, true, 0, 0, NS);
+    sample(&w, true, 100 * MIB, 20 * MIB, 3 * NS);
+    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 10 * MIB);
+    meter_close(w.meter);
+}
+
 TEST(without_a_worker_eta_is_unknown_and_the_rate_sinks_to_0)
 {
     struct world w;
