@@ -27,6 +27,12 @@ enum result { RESULT_NULL, RESULT_SUCCESS, RESULT_ERROR, RESULT_ABORTED, RESULT_
 extern const char *const volume_status_names[VOLUME_STATUS_N]; /* "available" ... */
 extern const char *const result_names[RESULT_N];               /* "null" ... */
 
+/* From one unix time to another; 0 where the clock was set back meanwhile. */
+static inline uint64_t span_s(uint64_t from_s, uint64_t until_s)
+{
+    return until_s > from_s ? until_s - from_s : 0;
+}
+
 /* What a job did, in bytes of the volume; shown in `migrate/stat` and kept in the history. */
 struct job_stat {
     uint64_t queued_at_s, started_at_s, ended_at_s; /* unix time; 0: not yet */

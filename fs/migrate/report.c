@@ -162,8 +162,8 @@ static int add_history(const struct history *h, void *arg)
     text_time((time_t)h->ended_at_s, end);
     text_add(t, "%" PRIu64 " %s %s %s %s %s %s %s %" PRIu64 " %" PRIu64 " %u\n", h->job, h->name,
              start, end, h->source, h->destination, result_names[h->result],
-             h->error ? err_name(h->error) : "null", h->bytes, h->ended_at_s - h->started_at_s,
-             h->uid);
+             h->error ? err_name(h->error) : "null", h->bytes,
+             span_s(h->started_at_s, h->ended_at_s), h->uid);
     return t->failed ? -ENOMEM : 0;
 }
 

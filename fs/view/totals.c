@@ -25,7 +25,7 @@ uint64_t totals_duration_s(const struct job_stat *stat)
 {
     uint64_t start_s = stat->started_at_s ? stat->started_at_s : stat->queued_at_s;
 
-    return stat->ended_at_s > start_s ? stat->ended_at_s - start_s : 0;
+    return span_s(start_s, stat->ended_at_s);
 }
 
 void totals_add_ended(struct totals *totals, enum result result, const struct job_stat *stat)

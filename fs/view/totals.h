@@ -36,5 +36,5 @@ void totals_add_moved(struct totals *totals, struct counted *counted,
 /* Add a migration that has ended. stat: with the time when it did. */
 void totals_add_ended(struct totals *totals, enum result result, const struct job_stat *stat);
 
-/* Seconds from its start, or else from its acceptance, to its end; a clock may have been set. */
+/* Seconds from its start, or else from its acceptance, to its end. */
 uint64_t totals_duration_s(const struct job_stat *stat);
