@@ -152,11 +152,11 @@ void events_look_at_health(struct service *s, const char *health)
 {
     char **said = &s->events->health;
 
-    if (strcmp(health, *said ? *said : "ok\n") == 0)
+    if (strcmp(health, *said ? *said : "ok") == 0)
         return;
     free(*said);
     *said = strdup(health);
-    events_say(s, SAY_HEALTH, NULL, "health: %.*s", (int)strcspn(health, "\n"), health);
+    events_say(s, SAY_HEALTH, NULL, "health: %s", health);
 }
 
 void events_describe(struct text *out)

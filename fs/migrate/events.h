@@ -57,7 +57,7 @@ struct event_of {
 void events_say(struct service *s, enum event_kind kind, const struct event_of *of, const char *fmt,
                 ...) __attribute__((format(printf, 4, 5)));
 
-/* Say it if what `health` shows is something else than was said last. */
+/* Say it if health (report_health) is something else than was said last. */
 void events_look_at_health(struct service *s, const char *health);
 
 struct events;

@@ -265,6 +265,7 @@ static int fill_texts(struct service *s, struct view *view)
     static const struct view none;
     OWNED(view) struct view *last = view_get(s->views);
     const struct view *old = last ? last : &none;
+    OWNED(mem) char *health = report_health(s);
 
     if (s->history_new || !s->history) {
         free(s->history);
@@ -272,9 +273,9 @@ static int fill_texts(struct service *s, struct view *view)
         s->history_new = !s->history;
     }
     view->history = dated(s, s->history ? strdup(s->history) : NULL, old->history, EVENT_HISTORY);
-    view->health = dated(s, report_health(s), old->health, EVENT_HEALTH);
-    if (view->health && s->ready) /* before, the pools were not looked at */
-        events_look_at_health(s, view->health);
+    view->health = dated(s, health ? report_line(health) : NULL, old->health, EVENT_HEALTH);
+    if (health && s->ready) /* before, the pools were not looked at */
+        events_look_at_health(s, health);
     view->jobs = dated(s, report_jobs(s), old->jobs, EVENT_JOBS);
     view->hidden = dated(s, report_hidden(s), old->hidden, EVENT_HIDDEN);
     view->events = feed_ref(events_feed(s->events));

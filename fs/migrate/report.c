@@ -29,10 +29,7 @@ static size_t n_recovering(const struct service *s)
 
 static void add_reason(struct text *t, const char *about, const char *name, const char *reason)
 {
-    text_add(t, "%s%s ", t->n ? "; " : "", about);
-    text_add_escaped(t, name);
-    text_add(t, ": ");
-    text_add_escaped(t, reason);
+    text_add(t, "%s%s %s: %s", t->n ? "; " : "", about, name, reason);
 }
 
 #define TOLD_MAX 20 /* strangers named a host; the rest is a number */
@@ -117,14 +114,23 @@ char *report_health(struct service *s)
     if (of_volumes[0])
         text_add(&t, "%s%s", t.n ? "; " : "", of_volumes);
     if (t.n > 0)
-        text_add(&all, "degraded %s\n", t.bytes);
+        text_add(&all, "degraded %s", t.bytes);
     else if (n > 0)
-        text_add(&all, "recovering %zu\n", n);
+        text_add(&all, "recovering %zu", n);
     else
-        text_add(&all, "ok\n");
+        text_add(&all, "ok");
     all.failed |= t.failed;
     text_deinit(&t);
     return finish(&all);
+}
+
+char *report_line(const char *raw)
+{
+    struct text t = {0};
+
+    text_add_escaped(&t, raw);
+    text_add(&t, "\n");
+    return finish(&t);
 }
 
 static void add_number(struct text *t, uint64_t value)

@@ -180,7 +180,8 @@ bool world_shown_same(const struct view_host *a, const struct view_host *b);
 void world_forget_shown(struct service *s);
 
 /* report.c: the whole texts of .control. NULL: no memory. */
-char *report_health(struct service *s);
+char *report_health(struct service *s); /* of any bytes, and without a newline */
+char *report_line(const char *raw);     /* as it is shown; the others are already */
 char *report_jobs(struct service *s);
 char *report_history(struct service *s);
 char *report_hidden(struct service *s);

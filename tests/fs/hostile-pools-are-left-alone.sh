@@ -67,6 +67,12 @@ done
 holds tells "; host ssd: and 1 more are not listed; " # $'\xff\xfe', after 20 others
 holds tells "not listed hdd/contested: conflicting name"
 
+proves "the log and the events tell of them too, escaped once"
+holds until_true grep -qF 'not listed ssd/new\x0aline: no volume' "$LOG"
+fails grep -qF '\x5c' "$LOG"
+holds grep -qF 'not listed ssd/new\\x0aline: no volume' "$MNT/.control/events"
+fails grep -qF '\x5c' "$MNT/.control/events"
+
 proves "volumes beside them move to and fro"
 migrate good hdd
 migrate good ssd
