@@ -11,7 +11,7 @@ if [[ ${1-} == ext4 ]]; then
 fi
 pool ssd tmpfs
 pool hdd "$HDD" 128M
-volume ssd sparse 4M sparse 1
+volume ssd sparse 16M sparse 1
 volume ssd dense "${DENSE:-4M}" dense 2
 
 serve_checker
