@@ -9,3 +9,6 @@
 
 /* crc: 0 to begin, or the result so far to go on. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t n);
+
+/* The same without the instruction that the processor may have for it; slower. */
+uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t n);

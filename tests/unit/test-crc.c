@@ -32,6 +32,20 @@ TEST(pieces_sum_up_to_the_whole)
     CHECK_EQ(crc32c(0, NULL, 0), 0);
 }
 
+/* At every length and start: what is taken in words, and what is left of them. */
+TEST(the_processor_and_the_tables_agree)
+{
+    uint8_t bytes[80];
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 151 + 7);
+    for (size_t from = 0; from < 8; from++)
+        for (size_t n = 0; from + n <= sizeof(bytes); n++)
+            CHECK_EQ(crc32c_portable(0x12345678, bytes + from, n),
+                     crc32c(0x12345678, bytes + from, n));
+    CHECK_EQ(crc32c_portable(0, "123456789", 9), 0xe3069283);
+}
+
 TEST(every_single_flipped_bit_is_noticed)
 {
     uint8_t bytes[64];
