@@ -9,7 +9,6 @@
 
 #define TIME_MAX 253402300799 /* 9999-12-31T23:59:59Z */
 #define DIGITS   "0123456789"
-#define WORD     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 static int parse_digits(const char *s, size_t n, uint64_t *ret)
 {
@@ -89,10 +88,18 @@ int text_command(const char *bytes, size_t n, char *out)
     return 0;
 }
 
+static bool is_of_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+}
+
 static bool is_name(const char *s, size_t cap)
 {
-    size_t n = strspn(s, WORD ".-");
+    size_t n = 0;
 
+    while (is_of_name(s[n]))
+        n++;
     return n > 0 && n < cap && s[n] == '\0' && s[0] != '.' && s[0] != '-';
 }
 

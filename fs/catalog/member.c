@@ -1,13 +1,15 @@
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "fs/catalog/member.h"
 
 void out_number(struct out *out, uint64_t value, size_t width)
 {
-    assert(width <= out->cap - out->n);
-    for (size_t i = 0; i < width; i++)
-        out->bytes[out->n++] = (uint8_t)(value >> (8 * i));
+    assert(width <= sizeof(value) && width <= out->cap - out->n);
+    value = htole64(value);
+    memcpy(out->bytes + out->n, &value, width);
+    out->n += width;
 }
 
 static void put_bytes(struct out *out, const void *bytes, size_t n)
@@ -21,9 +23,9 @@ uint64_t in_number(const uint8_t *bytes, size_t width)
 {
     uint64_t value = 0;
 
-    for (size_t i = width; i-- > 0;)
-        value = value << 8 | bytes[i];
-    return value;
+    assert(width <= sizeof(value));
+    memcpy(&value, bytes, width);
+    return le64toh(value);
 }
 
 static bool get_bytes(struct in *in, void *ret, size_t n)

@@ -10,7 +10,9 @@
 
 #include "fs/catalog/store.h"
 
-#define CHAINS 2039 /* of tdb's hash: a few records each */
+#define CHAINS                                                                                     \
+    65521 /* of tdb's hash: some records each where there are 100 000 volumes; a commit reads them \
+           */
 
 static void note_complaint(struct tdb_context *tdb, enum tdb_debug_level level, const char *fmt,
                            ...) __attribute__((format(printf, 3, 4)));
