@@ -202,10 +202,11 @@ struct outlook {
 static struct outlook look(struct site *site)
 {
     struct service *s = site->service;
+    const struct table *names = roll_in_order(&s->by_name);
     struct outlook outlook = {0};
 
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; i < names->n; i++) {
+        struct vol *v = names->items[i];
         bool is_here = is_at(v, site) && v->shown;
         bool moves = v->migration && (v->migration->to == site || v->migration->from == site);
 

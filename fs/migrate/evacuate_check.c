@@ -177,7 +177,7 @@ static int refuse_all(struct evacuation_check *c)
 /* As of now, and with those whose job has switched them already and counts when it ends. */
 static uint64_t n_to_go(const struct site *site)
 {
-    const struct table *volumes = &site->service->by_name;
+    const struct table *volumes = &site->service->by_number.table;
     uint64_t n = 0;
 
     for (size_t i = 0; i < volumes->n; i++) {

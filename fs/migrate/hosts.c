@@ -21,8 +21,8 @@ static bool is_at(const struct vol *v, const struct host *host)
 /* A volume is in error while its host is away. */
 static void show_volumes_at(struct service *s, const struct host *host)
 {
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; i < s->by_number.table.n; i++) {
+        struct vol *v = s->by_number.table.items[i];
 
         if (is_at(v, host) && v->shown && (v->shown->status == VOLUME_ERROR) == host->up)
             world_touch(v, EVENT_BIT(EVENT_STATE));
@@ -63,8 +63,8 @@ static size_t n_volumes_at(struct service *s, const struct host *host)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < s->by_name.n; i++)
-        n += is_at(s->by_name.items[i], host) ? 1 : 0;
+    for (size_t i = 0; i < s->by_number.table.n; i++)
+        n += is_at(s->by_number.table.items[i], host) ? 1 : 0;
     return n;
 }
 

@@ -163,15 +163,16 @@ static int refresh(struct service *s)
 /* Every volume gets its place anew. */
 static int place_all(struct service *s, struct view **ret)
 {
+    const struct table *numbers = roll_in_order(&s->by_number), *names = roll_in_order(&s->by_name);
     OWNED(view) struct view *view = NULL;
     size_t n = 0;
 
-    for (size_t i = 0; i < s->by_number.n; i++)
-        n += ((const struct vol *)s->by_number.items[i])->shown ? 1 : 0;
+    for (size_t i = 0; i < numbers->n; i++)
+        n += ((const struct vol *)numbers->items[i])->shown ? 1 : 0;
     view = view_open(n, s->n_sites);
     n = 0;
-    for (size_t i = 0; view && i < s->by_number.n; i++) {
-        struct vol *v = s->by_number.items[i];
+    for (size_t i = 0; view && i < numbers->n; i++) {
+        struct vol *v = numbers->items[i];
 
         if (!v->shown)
             continue;
@@ -180,8 +181,8 @@ static int place_all(struct service *s, struct view **ret)
             return -ENOMEM;
     }
     n = 0;
-    for (size_t i = 0; view && i < s->by_name.n; i++) {
-        const struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; view && i < names->n; i++) {
+        const struct vol *v = names->items[i];
 
         if (v->shown)
             view_set_order(view, n++, v->place);
@@ -343,8 +344,6 @@ void world_publish(struct service *s)
 
 void world_forget_shown(struct service *s)
 {
-    while (s->by_name.n)
-        world_drop_volume(s, s->by_name.items[0]);
     for (size_t i = 0; i < s->n_sites; i++)
         if (s->sites[i]->shown)
             view_host_put(s->sites[i]->shown);

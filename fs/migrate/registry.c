@@ -11,77 +11,44 @@
 #include "fs/migrate/events.h"
 #include "fs/migrate/world.h"
 
-bool table_find(const struct table *t, const void *key,
-                int (*cmp)(const void *key, const void *item), size_t *ret_at)
+static int by_name(const void *a, const void *b)
 {
-    size_t low = 0, high = t->n;
+    const struct vol *x = a, *y = b;
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = cmp(key, t->items[middle]);
-
-        if (order == 0) {
-            *ret_at = middle;
-            return true;
-        }
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    *ret_at = low;
-    return false;
+    return strcmp(x->record.name, y->record.name);
 }
 
-int table_insert(struct table *t, size_t at, void *item)
+static int by_number(const void *a, const void *b)
 {
-    assert(at <= t->n);
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 16;
-        void **items = reallocarray(t->items, cap, sizeof(*items));
+    const struct vol *x = a, *y = b;
 
-        if (!items)
-            return -ENOMEM;
-        t->items = items;
-        t->cap = cap;
-    }
-    memmove(t->items + at + 1, t->items + at, (t->n - at) * sizeof(*t->items));
-    t->items[at] = item;
-    t->n++;
-    return 0;
+    return x->record.number < y->record.number ? -1 : x->record.number > y->record.number;
 }
 
-void table_remove(struct table *t, size_t at)
+void world_init_volumes(struct service *s)
 {
-    assert(at < t->n);
-    t->n--;
-    memmove(t->items + at, t->items + at + 1, (t->n - at) * sizeof(*t->items));
+    s->by_name.cmp = by_name;
+    s->by_number.cmp = by_number;
 }
 
-static int by_name(const void *key, const void *item)
+struct vol *world_volume(struct service *s, const char *name)
 {
-    return strcmp(key, ((const struct vol *)item)->record.name);
+    return names_find(&s->names, name);
 }
 
-static int by_number(const void *key, const void *item)
+static int number_of(const void *key, const void *item)
 {
     uint64_t a = *(const uint64_t *)key, b = ((const struct vol *)item)->record.number;
 
     return a < b ? -1 : a > b;
 }
 
-struct vol *world_volume(struct service *s, const char *name)
-{
-    size_t at;
-
-    return table_find(&s->by_name, name, by_name, &at) ? s->by_name.items[at] : NULL;
-}
-
 struct vol *world_volume_by_number(struct service *s, uint64_t number)
 {
+    const struct table *volumes = roll_in_order(&s->by_number);
     size_t at;
 
-    return table_find(&s->by_number, &number, by_number, &at) ? s->by_number.items[at] : NULL;
+    return table_find(volumes, &number, number_of, &at) ? volumes->items[at] : NULL;
 }
 
 struct vol *world_volume_by_uuid(struct service *s, const uuid_t uuid)
@@ -118,22 +85,31 @@ void world_count_at(struct vol *v, struct site *site)
     v->site = site;
 }
 
-int world_add_volume(struct service *s, struct vol *v)
+static int enter(struct service *s, struct vol *v)
 {
-    size_t name_at, number_at;
-    int r;
+    int r = names_add(&s->names, v);
 
-    if (table_find(&s->by_name, v->record.name, by_name, &name_at) ||
-        table_find(&s->by_number, &v->record.number, by_number, &number_at))
-        return -EEXIST;
-    r = table_insert(&s->by_name, name_at, v);
     if (r < 0)
         return r;
-    r = table_insert(&s->by_number, number_at, v);
+    r = roll_add(&s->by_name, v);
     if (r < 0) {
-        table_remove(&s->by_name, name_at);
+        names_remove(&s->names, v);
         return r;
     }
+    r = roll_add(&s->by_number, v);
+    if (r < 0) {
+        roll_remove(&s->by_name, v);
+        names_remove(&s->names, v);
+    }
+    return r;
+}
+
+int world_add_volume(struct service *s, struct vol *v)
+{
+    int r = enter(s, v);
+
+    if (r < 0)
+        return r;
     v->service = s;
     s->notes_new |= v->conflict != NULL;
     for (int i = 0; i < VOLUME_OPTION_N; i++)
@@ -144,17 +120,8 @@ int world_add_volume(struct service *s, struct vol *v)
     return 0;
 }
 
-void world_drop_volume(struct service *s, struct vol *v)
+static void forget(struct vol *v)
 {
-    size_t at;
-
-    if (table_find(&s->by_name, v->record.name, by_name, &at) && s->by_name.items[at] == v)
-        table_remove(&s->by_name, at);
-    if (table_find(&s->by_number, &v->record.number, by_number, &at) && s->by_number.items[at] == v)
-        table_remove(&s->by_number, at);
-    world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
-    s->notes_new |= !v->site || v->conflict || v->warning;
-    world_count_at(v, NULL);
     world_hide(v);
     if (v->meter)
         meter_close(v->meter);
@@ -162,6 +129,28 @@ void world_drop_volume(struct service *s, struct vol *v)
     free(v->warning);
     free(v->message);
     free(v);
+}
+
+void world_drop_volume(struct service *s, struct vol *v)
+{
+    names_remove(&s->names, v);
+    roll_remove(&s->by_name, v);
+    roll_remove(&s->by_number, v);
+    world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
+    s->notes_new |= !v->site || v->conflict || v->warning;
+    world_count_at(v, NULL);
+    forget(v);
+}
+
+void world_forget_volumes(struct service *s)
+{
+    struct table *volumes = &s->by_number.table;
+
+    while (volumes->n > 0)
+        forget(volumes->items[--volumes->n]);
+    free(volumes->items);
+    free(s->by_name.table.items);
+    names_deinit(&s->names);
 }
 
 void vol_say(struct vol *v, const char *fmt, ...)
@@ -225,10 +214,23 @@ void vol_note(struct vol *v, char **note, const char *fmt, ...)
     va_end(args);
 }
 
+/* What a record cannot tell of itself. */
+static int check_numbers(struct service *s)
+{
+    const struct table *volumes = roll_in_order(&s->by_number);
+
+    for (size_t i = 1; i < volumes->n; i++)
+        if (by_number(volumes->items[i - 1], volumes->items[i]) == 0)
+            return -EEXIST;
+    return 0;
+}
+
 int world_load(struct service *s, struct err *e)
 {
     int r = catalog_each_volume(s->catalog, load_volume, s);
 
+    if (r == 0)
+        r = check_numbers(s);
     if (r < 0)
         return err_set(e, -r, "cannot take up the volumes of the catalogue: %s", strerror(-r));
     return 0;

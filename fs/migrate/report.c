@@ -53,11 +53,12 @@ static void add_taken(struct text *t, const struct site *site)
 /* Volumes of hosts that are not configured any more: one line a host would need a table of them. */
 static void add_homeless(struct text *t, struct service *s)
 {
+    const struct table *names = roll_in_order(&s->by_name);
     char rest[64], reason[TEXT_HOST_BYTES + 40];
     size_t n = 0;
 
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        const struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; i < names->n; i++) {
+        const struct vol *v = names->items[i];
 
         if (v->site || n++ >= TOLD_MAX)
             continue;
@@ -73,12 +74,13 @@ static void add_homeless(struct text *t, struct service *s)
 /* Of all volumes, which is why it is kept until one of the notes changes. */
 static const char *notes(struct service *s)
 {
+    const struct table *names = roll_in_order(&s->by_name);
     struct text t = {0};
 
     if (!s->notes_new && s->notes)
         return s->notes;
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        const struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; i < names->n; i++) {
+        const struct vol *v = names->items[i];
 
         if (v->conflict)
             add_reason(&t, "volume", v->record.name, v->conflict);

@@ -97,8 +97,8 @@ static void on_expiry(void *arg, uint32_t events)
     s->next_expiry_s = 0;
     if (catalog_doubt(s->catalog)) /* until a restart, which looks again */
         return;
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; i < s->by_number.table.n; i++) {
+        struct vol *v = s->by_number.table.items[i];
 
         if (!world_retained(s, v, &copy) || v->migration)
             continue;
@@ -134,7 +134,7 @@ static int load_copy(const struct copy *copy, void *arg)
 
 int world_load_retained(struct service *s)
 {
-    return catalog_each_copy(s->catalog, load_copy, s);
+    return catalog_each_hidden(s->catalog, load_copy, s);
 }
 
 static int refuse_busy(const struct vol *v, struct err *e)

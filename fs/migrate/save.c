@@ -9,8 +9,8 @@ static void give_up_saving(struct service *s, const char *why)
 {
     log_say(LOG_ERR, "what was found in the pools cannot be recorded: %s", why);
     catalog_cancel(s->catalog);
-    for (size_t i = s->by_name.n; i-- > 0;) {
-        struct vol *v = s->by_name.items[i];
+    for (size_t i = s->by_number.table.n; i-- > 0;) {
+        struct vol *v = s->by_number.table.items[i];
 
         if (v->unsaved && !v->shown)
             world_drop_volume(s, v);
@@ -30,8 +30,8 @@ static int stage_discoveries(struct service *s)
         if (r == 0)
             r = catalog_drop_copy(s->catalog, records->primary);
     }
-    for (size_t i = 0; i < s->by_name.n && r == 0; i++) {
-        const struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; i < s->by_number.table.n && r == 0; i++) {
+        const struct vol *v = s->by_number.table.items[i];
 
         if (!v->unsaved)
             continue;
@@ -57,8 +57,8 @@ void world_save_discoveries(struct service *s)
         give_up_saving(s, e.text);
         return;
     }
-    for (size_t i = 0; i < s->by_name.n; i++) {
-        struct vol *v = s->by_name.items[i];
+    for (size_t i = 0; i < s->by_number.table.n; i++) {
+        struct vol *v = s->by_number.table.items[i];
 
         if (!v->unsaved)
             continue;

@@ -114,8 +114,8 @@ static void stop(struct service *s)
         next = request->next;
         request_done(request, s, -ESHUTDOWN);
     }
-    for (size_t i = 0; i < s->by_name.n; i++)
-        admission_cancel(s->by_name.items[i]);
+    for (size_t i = 0; i < s->by_number.table.n; i++)
+        admission_cancel(s->by_number.table.items[i]);
     for (size_t i = 0; i < s->n_sites; i++)
         evacuation_cancel_check(s->sites[i]);
     world_publish(s);
@@ -208,7 +208,7 @@ static void *run(void *arg)
         s->result = world_load(s, &e);
     if (s->result == 0)
         events_say(s, SAY_STARTED, NULL, "ferryfs %s begins: %zu hosts, %zu volumes known",
-                   FERRYFS_VERSION, s->n_sites, s->by_name.n);
+                   FERRYFS_VERSION, s->n_sites, s->by_number.table.n);
     if (s->result == 0)
         s->result = evacuation_load(s);
     if (s->result == 0)
@@ -299,6 +299,7 @@ int service_open(const struct service_config *config, struct service **ret, stru
     s->ready_fd = s->ended_fd = s->expiry_fd = -1;
     s->answered_end = &s->answered;
     TAILQ_INIT(&s->news);
+    world_init_volumes(s);
     s->notes_new = true;
     s->inbox.end = &s->inbox.first;
     pthread_mutex_init(&s->inbox.lock, NULL);
@@ -369,8 +370,7 @@ void service_close(struct service *s)
     world_forget_gone(s);
     world_forget_left(s);
     free(s->left.items);
-    free(s->by_name.items);
-    free(s->by_number.items);
+    world_forget_volumes(s);
     free(s->migrations.items);
     free(s->history);
     free(s->notes);

@@ -13,8 +13,10 @@
 #include "copy/wire.h"
 #include "fs/catalog/catalog.h"
 #include "fs/host/host.h"
+#include "fs/migrate/names.h"
 #include "fs/migrate/option.h"
 #include "fs/migrate/service.h"
+#include "fs/migrate/table.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -48,6 +50,7 @@ struct vol {
     uint32_t dirty;            /* EVENT_BITs since */
     bool is_news;              /* stands in the service's list of news */
     TAILQ_ENTRY(vol) news;
+    struct vol *same_bucket; /* of the service's names */
 };
 
 /* A name on a host that is no volume of ours there: unlistable, or another host has that volume. */
@@ -55,11 +58,6 @@ struct taken {
     char name[256]; /* raw */
     char why[24];
     uint64_t seen;
-};
-
-struct table { /* of pointers, sorted */
-    void **items;
-    size_t n, cap;
 };
 
 /* Of a volume that is gone: to be dropped by the next commit. */
@@ -93,10 +91,11 @@ struct service {
     void *on_change_arg;
     struct site **sites;
     size_t n_sites;
-    struct table by_name, by_number; /* struct vol */
-    TAILQ_HEAD(news, vol) news;      /* those that are to be shown anew */
-    bool members_new;                /* others are shown than in the current view */
-    bool notes_new;                  /* the notes of volumes must be put together anew */
+    struct names names;             /* of the volumes */
+    struct roll by_name, by_number; /* struct vol; by_number is walked where no order matters */
+    TAILQ_HEAD(news, vol) news;     /* those that are to be shown anew */
+    bool members_new;               /* others are shown than in the current view */
+    bool notes_new;                 /* the notes of volumes must be put together anew */
     char *notes;
     struct table migrations; /* struct migration, by job number */
     uint64_t max_jobs, max_queue, speed_bytes_per_s, pause;
@@ -130,7 +129,8 @@ struct service {
     atomic_bool stopping; /* set by any thread */
 };
 
-/* registry.c: the tables. */
+/* registry.c: volumes and hosts. */
+void world_init_volumes(struct service *s);
 struct vol *world_volume(struct service *s, const char *name);
 struct vol *world_volume_by_number(struct service *s, uint64_t number);
 struct vol *world_volume_by_uuid(struct service *s, const uuid_t uuid);
@@ -139,11 +139,8 @@ struct site *world_site_by_number(struct service *s, uint64_t number);
 int world_add_volume(struct service *s, struct vol *v);
 void world_count_at(struct vol *v, struct site *site);    /* among the volumes of this one now */
 void world_drop_volume(struct service *s, struct vol *v); /* out of the tables, and freed */
-bool table_find(const struct table *t, const void *key,
-                int (*cmp)(const void *key, const void *item), size_t *ret_at);
-int table_insert(struct table *t, size_t at, void *item);
-void table_remove(struct table *t, size_t at);
-int world_load(struct service *s, struct err *e); /* volumes from the catalogue */
+void world_forget_volumes(struct service *s);             /* all, at the end */
+int world_load(struct service *s, struct err *e);         /* volumes from the catalogue */
 
 /* discover.c: what the agents see. */
 void world_on_entry(void *arg, struct host *host, const struct pool_entry *entry);
