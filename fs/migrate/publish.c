@@ -287,7 +287,8 @@ static int fill_texts(struct service *s, struct view *view)
     return view->history && view->health && view->jobs && view->hidden ? 0 : -ENOMEM;
 }
 
-/* Tell the mount what changed, once a thing, and be clean again. */
+/* Tell the mount what changed, once a thing, and be clean again. Nobody has looked at a volume that
+ * is shown for the first time: who may have waited for it is told of the new members. */
 static void tell(struct service *s)
 {
     service_change_fn *on_change = atomic_load(&s->on_change);
@@ -302,8 +303,9 @@ static void tell(struct service *s)
 
         take_from_news(v);
         v->dirty = 0;
-        if (on_change)
+        if (on_change && v->was_shown)
             on_change(s->on_change_arg, ABOUT_VOLUME, v->record.number, events);
+        v->was_shown = true;
     }
     for (size_t i = 0; i < s->n_sites; i++) {
         uint32_t events = s->sites[i]->dirty;

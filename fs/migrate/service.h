@@ -51,9 +51,9 @@ void service_submit(struct service *service, struct request *request);
 struct view_store *service_views(struct service *service);
 
 /*
- * Called on the owner thread after a view was published: what changed, once a thing. events:
- * EVENT_BITs. number: of the volume or host; 0: the service. Before the answers of the requests
- * that changed it. Once, from any thread.
+ * Called on the owner thread after a view was published: what changed, once a thing; not of a
+ * volume that was never in a view before. events: EVENT_BITs. number: of the volume or host; 0: the
+ * service. Before the answers of the requests that changed it. Once, from any thread.
  */
 typedef void service_change_fn(void *arg, enum about about, uint64_t number, uint32_t events);
 void service_on_change(struct service *service, service_change_fn *fn, void *arg);

@@ -49,6 +49,7 @@ struct vol {
     size_t place;              /* in the order of the numbers, of those that are shown */
     uint32_t dirty;            /* EVENT_BITs since */
     bool is_news;              /* stands in the service's list of news */
+    bool was_shown;            /* somebody may know it: its news are told */
     TAILQ_ENTRY(vol) news;
     struct vol *same_bucket; /* of the service's names */
 };

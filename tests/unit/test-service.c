@@ -1,0 +1,122 @@
+/*
+ * The owner thread with a pool: this program, started again with --pool-agent as ferryfs is.
+ */
+#include "fs/migrate/service.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "copy/base/cleanup.h"
+#include "fs/backend/backend.h"
+#include "fs/host/host.h"
+
+#include "check.h"
+
+#define DEADLINE_S 60
+
+struct world {
+    char path[64], state[80];
+    struct host_config host;
+    struct service_config config;
+    struct service *service;
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t told;
+    uint32_t of_service, of_volumes; /* EVENT_BITs */
+    unsigned n_of_volumes;
+};
+
+static void on_change(void *arg, enum about about, uint64_t number, uint32_t events)
+{
+    struct world *w = arg;
+
+    (void)number;
+    pthread_mutex_lock(&w->lock);
+    w->of_service |= about == ABOUT_SERVICE ? events : 0;
+    w->of_volumes |= about == ABOUT_VOLUME ? events : 0;
+    w->n_of_volumes += about == ABOUT_VOLUME ? 1 : 0;
+    pthread_cond_broadcast(&w->told);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Wait for that news, of the service or of volumes. */
+static bool await(struct world *w, const uint32_t *events, enum event event)
+{
+    struct timespec end;
+    int r = 0;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += DEADLINE_S;
+    pthread_mutex_lock(&w->lock);
+    while (!(*events & EVENT_BIT(event)) && r == 0)
+        r = pthread_cond_timedwait(&w->told, &w->lock, &end);
+    pthread_mutex_unlock(&w->lock);
+    return r == 0;
+}
+
+static void make_file(const struct world *w, const char *name, off_t size)
+{
+    char path[128];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", w->path, name);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    REQUIRE(fd >= 0 && ftruncate(fd, size) == 0);
+    close(fd);
+}
+
+static void begin(struct world *w)
+{
+    struct err e = {0};
+
+    *w = (struct world){.path = "/tmp/ferryfs-service.XXXXXX"};
+    REQUIRE(mkdtemp(w->path));
+    snprintf(w->state, sizeof(w->state), "%s.state", w->path);
+    strcpy(w->host.name, "ssd");
+    strcpy(w->host.driver, "dir");
+    strcpy(w->host.path, w->path);
+    w->config = (struct service_config){
+        .state_dir = w->state, .worker_path = "/none", .hosts = &w->host, .n_hosts = 1};
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->told, NULL);
+    REQUIRE(service_open(&w->config, &w->service, &e) == 0);
+    REQUIRE(service_wait(w->service, DEADLINE_S * 1000) == 0);
+    service_on_change(w->service, on_change, w);
+}
+
+static void end(struct world *w)
+{
+    char command[256];
+
+    CHECK_EQ(service_stop(w->service, DEADLINE_S * 1000), 0);
+    service_close(w->service);
+    pthread_cond_destroy(&w->told);
+    pthread_mutex_destroy(&w->lock);
+    snprintf(command, sizeof(command), "rm -r %s %s", w->path, w->state);
+    CHECK_EQ(system(command), 0);
+}
+
+/* Nobody can have looked at it: to tell of it would cost a start several calls for each volume. */
+TEST(a_new_volume_is_told_of_as_a_member_alone)
+{
+    struct view *view;
+    struct world w;
+
+    begin(&w);
+    make_file(&w, "db1", 4096);
+    REQUIRE(await(&w, &w.of_service, EVENT_MEMBERS));
+    view = view_get(service_views(w.service));
+    CHECK(view_volume_by_name(view, "db1"));
+    view_put(view);
+    CHECK_EQ(w.n_of_volumes, 0);
+    make_file(&w, "db1", 8192);
+    CHECK(await(&w, &w.of_volumes, EVENT_SIZE));
+    end(&w);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--pool-agent") == 0)
+        return backend_agent_main();
+    return check_main(argc, argv);
+}
