@@ -19,6 +19,7 @@
 #
 #   fault RULES  no_fault                   for the next start: what tests/faultshim does (FAULTSHIM without file=)
 #   CRASH=NAME[:N]                          for the next start: the named crash point (copy/base/crash.h)
+#   CLOCK=FILE                              for the next start: its clock is ahead by what FILE holds (clockshim.c)
 #   hold_copies  ctl hit 20  ctl release    for the next start: workers wait in their first write; wait; let go;
 #                            ctl pass N     let N writes go on
 #
@@ -134,8 +135,10 @@ volume() {
 begin_ferryfs() {
     local preload=$ASAN_LIBRARY
     [[ -z ${FAULT-} ]] || preload=${preload:+$preload:}$BUILD/tests/faultshim/libfaultshim.so
+    [[ -z ${CLOCK-} ]] || preload=${preload:+$preload:}$BUILD/tests/fs/libclockshim.so
     [[ -e $MANIFEST ]] || record_world
     env ${preload:+LD_PRELOAD="$preload"} ${FAULT:+FAULTSHIM="$FAULT"} ${CRASH:+FERRYFS_CRASH="$CRASH"} \
+        ${CLOCK:+CLOCKSHIM="$CLOCK"} \
         FERRYFS_OF_TEST=1 \
         FERRYFS_WORKER="$BUILD/copy/copy-worker" \
         ASAN_OPTIONS="detect_leaks=1:detect_stack_use_after_return=1:${ASAN_OPTIONS-}" \
@@ -201,7 +204,7 @@ kill_ferryfs() {
 
 # Faults
 
-SHARED=$WORLD/shared FAULT='' CRASH=''
+SHARED=$WORLD/shared FAULT='' CRASH='' CLOCK=''
 CTL=("$BUILD/tests/faultshim/faultctl" "$SHARED")
 ctl() { "${CTL[@]}" "$@"; }
 no_fault() { FAULT=''; }
