@@ -2,6 +2,9 @@
  * Copies that wait to be destroyed, or to be hidden: recorded, not primary, and no job's any more.
  * Each goes only while the volume itself is seen where it should be. One at a time on a host; one
  * that cannot go holds up no other, and neither does a host that hangs.
+ *
+ * A copy whose volume is gone may be the last one: it is never destroyed here. `health` tells of
+ * it, a human removes or renames the file, and when that is seen its record ends.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +42,7 @@ void world_forget_left(struct service *s)
         free(s->left.items[--s->left.n]);
 }
 
-/* Without memory: as it was known last. */
-static void know_left(struct service *s)
+void world_know_left(struct service *s)
 {
     if (s->left_is_known)
         return;
@@ -50,7 +52,7 @@ static void know_left(struct service *s)
 
 bool world_is_left_copy(struct service *s, const char *host, const struct io_identity *identity)
 {
-    know_left(s);
+    world_know_left(s);
     for (size_t i = 0; i < s->left.n; i++) {
         const struct copy *copy = s->left.items[i];
 
@@ -166,6 +168,48 @@ static void look_for_primary(struct collection *c, const struct vol *v, struct s
         free(c);
 }
 
+/* Is it where a human has to decide about it still? If not, there is nothing to decide. */
+static void on_orphan_seen(void *arg, const struct pool_reply *reply, int fd)
+{
+    OWNED(mem) struct collection *c = arg;
+    struct service *s = c->service;
+    struct err e = {0};
+
+    owned_fd(&fd);
+    c->site->collecting = false;
+    if (reply->error || reply->found == POOL_FOUND_HIDDEN ||
+        (reply->found == POOL_FOUND_PUBLISHED && c->copy.role != COPY_RETAINED)) {
+        collect_from(s, c->site, c->next);
+        return;
+    }
+    if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
+        catalog_cancel(s->catalog);
+        log_say(LOG_WARNING, "volume %s: that its copy on %s is gone too cannot be recorded: %s",
+                c->copy.name, c->copy.host, e.text);
+        return;
+    }
+    log_say(LOG_NOTICE, "volume %s: its %s copy on %s is not there any more", c->copy.name,
+            copy_role_names[c->copy.role], c->copy.host);
+    s->notes_new = true;
+    world_look_again(s);
+    host_rescan(c->site->host);
+    collect_from(s, c->site, c->next > 0 ? c->next - 1 : 0); /* one less is left */
+}
+
+static void look_for_orphan(struct collection *c)
+{
+    struct pool_request request = {.kind = POOL_EXAMINE,
+                                   .has_expect = c->copy.state != COPY_INTENT,
+                                   .expect = c->copy.identity};
+
+    memcpy(request.name, c->copy.name, sizeof(request.name));
+    uuid_copy(request.cid, c->copy.cid);
+    c->site->collecting =
+        host_ask(c->site->host, &request, -1, LOOK_NS, on_orphan_seen, c, NULL) == 0;
+    if (!c->site->collecting)
+        free(c);
+}
+
 static int is_of_job(const struct job *job, void *arg)
 {
     const struct copy *copy = arg;
@@ -190,20 +234,31 @@ static struct site *home_of(struct service *s, struct copy *copy)
     return uuid_compare(v->record.primary, copy->cid) == 0 ? NULL : home;
 }
 
+static bool is_orphan(struct service *s, struct site *site, struct copy *copy)
+{
+    return site->host->up && !world_volume_by_uuid(s, copy->volume) &&
+           catalog_each_job(s->catalog, is_of_job, copy) == 0;
+}
+
 static void collect_from(struct service *s, struct site *site, size_t at)
 {
     if (site->collecting || s->stopped || catalog_doubt(s->catalog))
         return;
-    know_left(s);
+    world_know_left(s);
     for (size_t i = at; i < s->left.n; i++) {
         struct copy *copy = s->left.items[i];
-        struct site *home = world_site(s, copy->host) == site ? home_of(s, copy) : NULL;
-        struct collection *c = home ? malloc(sizeof(*c)) : NULL;
+        bool here = world_site(s, copy->host) == site;
+        struct site *home = here ? home_of(s, copy) : NULL;
+        bool orphan = here && !home && is_orphan(s, site, copy);
+        struct collection *c = home || orphan ? malloc(sizeof(*c)) : NULL;
 
         if (!c)
             continue;
         *c = (struct collection){.service = s, .site = site, .copy = *copy, .next = i + 1};
-        look_for_primary(c, world_volume_by_uuid(s, copy->volume), home);
+        if (orphan)
+            look_for_orphan(c);
+        else
+            look_for_primary(c, world_volume_by_uuid(s, copy->volume), home);
         return;
     }
 }

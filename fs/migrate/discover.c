@@ -136,6 +136,7 @@ static void gone_for_good(struct service *s, struct vol *v)
 {
     OWNED(mem) struct gone_records *records = calloc(1, sizeof(*records));
     char name[TEXT_NAME_BYTES];
+    struct copy retained;
 
     if (!records || table_insert(&s->gone, s->gone.n, records) < 0)
         return; /* the next scan tells again */
@@ -144,7 +145,11 @@ static void gone_for_good(struct service *s, struct vol *v)
     take_ptr(records);
     memcpy(name, v->record.name, sizeof(name));
     log_say(LOG_NOTICE, "volume %s on %s: gone", name, v->record.host);
-    s->discovered = true;
+    if (world_retained(s, v, &retained))
+        log_say(LOG_WARNING,
+                "volume %s: its retained copy on %s may be the last one, and does not expire", name,
+                retained.host);
+    s->discovered = s->notes_new = true;
     world_drop_volume(s, v);
     look_elsewhere(s, name);
 }
@@ -350,8 +355,8 @@ void world_on_scanned(void *arg, struct host *host, bool complete)
     if (complete)
         sweep(s, site_of(s, host));
     world_save_discoveries(s);
-    if (complete) {
+    if (complete)
         migration_recover_all(s);
+    if (complete || s->ready)
         migration_collect(s);
-    }
 }

@@ -71,6 +71,29 @@ static void add_homeless(struct text *t, struct service *s)
     add_reason(t, "volumes", "and", rest);
 }
 
+/* Copies that may be all that is left of a volume: a human decides. */
+static void add_orphans(struct text *t, struct service *s)
+{
+    char rest[80], reason[TEXT_HOST_BYTES + 64];
+    size_t n = 0;
+
+    world_know_left(s);
+    for (size_t i = 0; i < s->left.n; i++) {
+        const struct copy *copy = s->left.items[i];
+
+        if (world_volume_by_uuid(s, copy->volume) || n++ >= TOLD_MAX)
+            continue;
+        snprintf(reason, sizeof(reason), "it is gone; its %s copy on %s is left",
+                 copy_role_names[copy->role], copy->host);
+        add_reason(t, "volume", copy->name, reason);
+    }
+    if (n <= TOLD_MAX)
+        return;
+    snprintf(rest, sizeof(rest), "%zu more, which are gone, and copies of them are left",
+             n - TOLD_MAX);
+    add_reason(t, "volumes", "and", rest);
+}
+
 /* Of all volumes, which is why it is kept until one of the notes changes. */
 static const char *notes(struct service *s)
 {
@@ -88,6 +111,7 @@ static const char *notes(struct service *s)
             add_reason(&t, "volume", v->record.name, v->warning);
     }
     add_homeless(&t, s);
+    add_orphans(&t, s);
     free(s->notes);
     s->notes = finish(&t);
     s->notes_new = !s->notes;

@@ -4,7 +4,8 @@
  * From the switch on the record says `retained` and until when. When that time has come, on `drop`,
  * or when the volume is switched once more, one commit makes it a copy that is to be destroyed, and
  * then it goes as any other does (collect.c): only while the volume is seen where it should be, and
- * whenever its pool is there. A volume that is gone leaves its retained copy behind for a human.
+ * whenever its pool is there. A volume that is gone leaves its retained copy behind for a human: it
+ * does not expire, as it may be all that is left of a file that was removed by mistake.
  *
  * The timer goes by the time of day, as `expires` does: setting the clock moves it, a restart finds
  * it in the records.
