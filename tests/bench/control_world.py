@@ -6,6 +6,7 @@ import signal
 from copy_world import BENCH, Failure, World, command, until_true
 
 THREADS = 4             # that serve requests, of ours and of the minimal file system
+EXAMPLE = "/usr/share/doc/libfuse3-dev/examples/hello_ll.c"  # as Debian brings it
 SPARSE_BYTES = 1 << 20  # of a volume that is only looked at; nothing of it is allocated
 
 
@@ -28,10 +29,14 @@ class ControlWorld(World):
 
     def build_helpers(self):
         self.build_helper()
-        command(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.path("readers"), f"{BENCH}/readers.c"])
         flags = command(["pkg-config", "--cflags", "--libs", "fuse3"]).split()
-        command(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.path("minimal"), f"{BENCH}/minimal.c",
-                 *flags])
+        for source in ("readers", "followers", "minimal"):
+            self.compile(f"{BENCH}/{source}.c", source, flags)
+        if os.path.exists(EXAMPLE):
+            self.compile(EXAMPLE, "hello_ll", flags)
+
+    def compile(self, source, name, flags):
+        command(["cc", "-O2", "-D_GNU_SOURCE", "-o", self.path(name), source, *flags])
 
 
 def cpu_seconds(pids):
@@ -83,6 +88,7 @@ class Plain:
 
 class Mounted:
     """A process that serves a mount."""
+    one_file = "v0/status"
 
     def __init__(self, world, folder, argv):
         self.world = world
@@ -103,6 +109,17 @@ class Mounted:
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
+
+
+class Example(Mounted):
+    """libfuse's example of its low-level interface, which has one file."""
+    name = "hello_ll"
+    one_file = "hello"
+
+    def __init__(self, world):
+        super().__init__(world, world.path("hello-mnt"),
+                         [world.path("hello_ll"), "-f", world.path("hello-mnt")])
+        self.until("hello_ll is mounted", lambda: os.path.exists(f"{self.folder}/hello"))
 
 
 class Minimal(Mounted):

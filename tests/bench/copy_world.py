@@ -144,8 +144,11 @@ class World:
     def start(self, argv, variables, name):
         """A process in a group of its own; what it says goes to a log."""
         with open(self.path(f"{name}.log"), "wb") as log:
-            return subprocess.Popen(argv, env=self.environment(variables), stdin=subprocess.DEVNULL,
-                                    stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(argv, env=self.environment(variables),
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       start_new_session=True)
+        self._exit.callback(end_if_alive, process)
+        return process
 
     def load_program(self, script):
         """Its first word into the page cache: the loading of a program is not what is measured."""
@@ -182,6 +185,12 @@ def end_group(process):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def end_if_alive(process):
+    """Of one that was not waited for: its number is still its own."""
+    if process.poll() is None:
+        end_group(process)
 
 
 def command(argv):
