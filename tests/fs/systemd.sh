@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # A machine whose process 1 is systemd, for a test to source after lib.sh.
 #
-# Its / is ours with whatever was installed for it laid over, and what it writes there goes with the test. It has processes,
-# mounts, /dev, /run and a network of its own. $WORLD is in it as it is here, with what is mounted below when it boots.
+# Its / is ours, or that of $BASE, with whatever was installed for it laid over, and what it writes there goes with the
+# test. It has processes, mounts, /dev, /run and a network of its own. $WORLD is in it as it is here, with what is mounted below when it boots.
 #
 #   install_machine             before it boots: `meson install`, for this machine alone, with its units
 #   unit NAME <<<TEXT           a unit of the test's own, or a drop-in: NAME.service.d/x.conf
@@ -15,7 +15,7 @@
 #   halt_machine                ends it at once, as a power cut does; the end of the test does so too
 
 needs /lib/systemd/systemd systemctl unshare nsenter pivot_root
-UNITS=$WORLD/units INSTALLED=$WORLD/installed
+UNITS=$WORLD/units INSTALLED=$WORLD/installed BASE=${BASE:-/}
 MACHINE='' # the pid of its process 1
 mkdir "$UNITS" "$INSTALLED"
 
@@ -42,7 +42,7 @@ become_machine() {
     read -r pid rest </proc/self/stat
     mount --make-rprivate /
     mkdir -p "$root" "$WORLD/written" "$WORLD/work"
-    mount -t overlay -o "lowerdir=$INSTALLED:/,upperdir=$WORLD/written,workdir=$WORLD/work" machine "$root"
+    mount -t overlay -o "lowerdir=$INSTALLED:$BASE,upperdir=$WORLD/written,workdir=$WORLD/work" machine "$root"
     mkdir -p "$root$WORLD" "$root/before"
     mount --rbind "$WORLD" "$root$WORLD"
     umount "$root$root" # itself within itself
@@ -68,7 +68,7 @@ machine_is_up() { [[ $(systemctl is-system-running 2>/dev/null) == running ]]; }
 
 boot_machine() {
     unshare --mount --pid --fork --net --uts --ipc --cgroup --kill-child=SIGKILL \
-        "$BASH" -c "$(declare -p WORLD UNITS INSTALLED); $(declare -f become_machine); become_machine" </dev/null >>"$LOG" 2>&1 {TICK}>&- {SAYS}>&- &
+        "$BASH" -c "$(declare -p WORLD UNITS INSTALLED BASE); $(declare -f become_machine); become_machine" </dev/null >>"$LOG" 2>&1 {TICK}>&- {SAYS}>&- &
     until_true test -s "$WORLD/machine.pid" || die "no process 1: $(tail "$LOG")"
     MACHINE=$(<"$WORLD/machine.pid")
     # shellcheck disable=SC2034 # for tests

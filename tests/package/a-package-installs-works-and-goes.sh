@@ -36,6 +36,8 @@ mkdir "$ROOT" "$WORLD/tmp"
 export TMPDIR=$WORLD/tmp
 : >"$LOG"
 open_tick
+BASE=$ROOT
+. "$HERE/../fs/systemd.sh"
 
 # What a command has to say matters where it fails
 quietly() { "$@" >"$WORLD/output" 2>&1 || die "$(tail -n 40 "$WORLD/output")"; }
@@ -89,6 +91,26 @@ look_at_root() {
     ) | sort
 }
 
+ended() { ! kill -0 "$1" 2>/dev/null; }
+
+# A machine with what is in the root and enabled there, and with pools that are there before it boots. Overlayfs is none.
+boot_root() {
+    mkdir -p "$WORLD/pools"/{ssd,hdd} "$INSTALLED/etc/ferryfs"
+    head -c 64M /dev/urandom >"$WORLD/pools/ssd/db1"
+    SUM=$(sha256sum <"$WORLD/pools/ssd/db1")
+    {
+        cat "$ROOT/etc/ferryfs/ferryfs.conf"
+        printf '[host %s]\npath = %s\n' ssd "$WORLD/pools/ssd" hdd "$WORLD/pools/hdd"
+    } >"$INSTALLED/etc/ferryfs/ferryfs.conf"
+    cp -P "$ROOT/lib/systemd/system/ferryfs.service" "$UNITS"
+    cp -rP "$ROOT/etc/systemd/system/multi-user.target.wants" "$UNITS/test.target.wants"
+    boot_machine
+    MNT=$THERE/run/ferryfs
+}
+lists_there() { [[ -n $(cat "$MNT/db1/status" 2>/dev/null) && $(<"$MNT/.control/health") != recovering* ]]; }
+phase_there() { [[ $(<"$MNT/db1/migrate/phase") == "$1" ]]; }
+restarted() { [[ $(property ferryfs MainPID) != "$1" ]] && lists_there; }
+
 add_hosts() { printf '[host %s]\npath = %s\n' ssd /srv/ssd hdd /var/lib/ferryfs/hdd >>"$ROOT/etc/ferryfs/ferryfs.conf"; }
 
 start_ferryfs() {
@@ -126,6 +148,31 @@ says disabled in_root systemctl is-enabled ferryfs
 says "ferryfs: the configuration has no [host NAME]" in_root ferryfs --check-config -c /etc/ferryfs/ferryfs.conf
 quietly in_root systemctl enable ferryfs
 says enabled in_root systemctl is-enabled ferryfs
+
+proves "a systemd that boots starts what is enabled"
+boot_root
+eq "$(property ferryfs ActiveState) $(property ferryfs NRestarts)" "active 0"
+holds lists_there
+like "$(property ferryfs StatusText)" "1 volumes on 2 hosts; *health: ok"
+
+proves "an upgrade starts it anew, and its jobs go on"
+echo 1M >"$MNT/db1/migrate/speed"
+holds eval 'echo hdd >"$MNT/db1/migrate/target"'
+until_true phase_there copying || wrong "it does not copy"
+before=$(property ferryfs MainPID)
+quietly in_machine sh -c "dpkg -i '$PACKAGES'/*.deb"
+until_true restarted "$before" || wrong "$(systemctl status --no-pager ferryfs)"
+eq "$(property ferryfs ActiveState) $(property ferryfs Result)" "active success"
+eq "$(<"$MNT/db1/migrate/wait") $(<"$MNT/db1/host")" "success hdd"
+like "$(<"$MNT/db1/migrate/stat")" $'*\nresumes 1\n*'
+eq "$(sha256sum <"$WORLD/pools/hdd/db1")" "$SUM"
+
+proves "a package that is removed takes its service along, and leaves the pools"
+quietly in_machine dpkg -r ferryfs
+eq "$(property ferryfs ActiveState)" inactive
+fails in_machine mountpoint -q /run/ferryfs
+eq "$(cd "$WORLD/pools" && find . -type f ! -name .ferryfs-pool)" ./hdd/db1
+halt_machine
 
 proves "the manual can be read, and bash completes"
 for page in man1/ferrycopy.1 man5/ferryfs.5 man8/ferryfs.8; do
