@@ -1,6 +1,7 @@
 /*
  * A hash table, chained through the volumes: each of the hundred thousand files that a start finds
- * is looked up in it.
+ * is looked up in it. The seed is nobody's to know, or whoever may make files in a pool would
+ * choose names that all fall into one chain.
  */
 #include "fs/migrate/names.h"
 
@@ -8,20 +9,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <xxhash.h>
 
-#include "copy/base/crc.h"
 #include "fs/migrate/world.h"
 
 #define BUCKETS_MIN 64
 
-static uint32_t hash(const char *name)
-{
-    return crc32c(0, name, strlen(name));
-}
-
 static struct vol **bucket_of(const struct names *names, const char *name)
 {
-    return &names->buckets[hash(name) & (names->n_buckets - 1)];
+    return &names->buckets[XXH3_64bits_withSeed(name, strlen(name), names->seed) &
+                           (names->n_buckets - 1)];
 }
 
 static void push(struct names *names, struct vol *v)
@@ -37,6 +35,8 @@ static int grow(struct names *names)
     struct names grown = {.n_buckets = names->n_buckets ? 2 * names->n_buckets : BUCKETS_MIN,
                           .n = names->n};
 
+    if (getrandom(&grown.seed, sizeof(grown.seed), 0) != (ssize_t)sizeof(grown.seed))
+        return -errno;
     grown.buckets = calloc(grown.n_buckets, sizeof(*grown.buckets));
     if (!grown.buckets)
         return -ENOMEM;

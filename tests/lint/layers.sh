@@ -16,7 +16,8 @@ BEGIN {
     allow("^fuse|^cuse", "fs/mount")
     allow("^uuid/", "fs/.*")
     allow("^ini\\.h", "fs")
-    allow("^xxhash|^seccomp|^liburing|^libnbd", "copy|copy/endpoint")
+    allow("^seccomp|^liburing|^libnbd", "copy|copy/endpoint")
+    allow("^xxhash", "copy|copy/endpoint|fs/migrate")
 }
 
 function allow(header, folders)
