@@ -13,7 +13,8 @@ static uint64_t live(const struct view_volume *volume, const _Atomic uint64_t *c
     return value == UINT64_MAX ? 0 : value;
 }
 #define LIVE(volume, counter)                                                                      \
-    live(volume, (volume)->meter ? &(volume)->meter->counter : NULL, (volume)->stat.counter)
+    live(volume, (volume)->meter ? &(volume)->meter->counter : NULL,                               \
+         view_volume_stat(volume)->counter)
 
 static void target_show(const struct attr_of *of, struct text *out)
 {
@@ -90,7 +91,7 @@ static uint64_t speed_effective(const struct view_volume *volume)
 static void stat_show(const struct attr_of *of, struct text *out)
 {
     const struct view_volume *volume = of->volume;
-    const struct job_stat *stat = &volume->stat;
+    const struct job_stat *stat = view_volume_stat(volume);
     const struct {
         const char *key;
         uint64_t value;

@@ -1,6 +1,9 @@
 /*
  * VOLUME/: what a volume is and where.
  */
+#include <stdio.h>
+
+#include "copy/base/cleanup.h"
 #include "fs/attr/rows.h"
 
 static void uuid_show(const struct attr_of *of, struct text *out)
@@ -25,7 +28,14 @@ static void host_show(const struct attr_of *of, struct text *out)
 
 static void path_show(const struct attr_of *of, struct text *out)
 {
-    row_word(out, of->volume->path);
+    const struct view_host *host = view_host_by_name(of->view, of->volume->host);
+    OWNED(mem) char *path = NULL;
+
+    if (host && asprintf(&path, "%s/%s", host->path, of->volume->name) < 0) {
+        path = NULL;
+        out->failed = true;
+    }
+    row_word(out, path);
 }
 
 static void status_show(const struct attr_of *of, struct text *out)

@@ -157,8 +157,7 @@ static void on_primary_seen(void *arg, const struct pool_reply *reply, int fd)
 
 static void look_for_primary(struct collection *c, const struct vol *v, struct site *home)
 {
-    struct pool_request request = {
-        .kind = POOL_EXAMINE, .has_expect = 1, .expect = v->primary.identity};
+    struct pool_request request = {.kind = POOL_EXAMINE, .has_expect = 1, .expect = v->identity};
 
     memcpy(request.name, v->record.name, sizeof(request.name));
     uuid_copy(request.cid, v->record.primary);

@@ -86,18 +86,9 @@ static void new_records(struct service *s, struct vol *v, const struct host *hos
     make_uuid(v->record.uuid);
     make_uuid(v->record.primary);
     v->record.number = catalog_next_volume(s->catalog);
-    v->record.last_offset = UINT64_MAX;
     snprintf(v->record.name, sizeof(v->record.name), "%.128s", entry->name);
     snprintf(v->record.host, sizeof(v->record.host), "%s", host->config.name);
-    uuid_copy(v->primary.cid, v->record.primary);
-    uuid_copy(v->primary.volume, v->record.uuid);
-    memcpy(v->primary.name, v->record.name, sizeof(v->primary.name));
-    memcpy(v->primary.host, v->record.host, sizeof(v->primary.host));
-    v->primary.role = COPY_PRIMARY;
-    v->primary.state = COPY_MADE;
-    v->primary.identity = entry->identity;
-    v->primary.size_bytes = entry->size_bytes;
-    v->primary.since_s = world_now_s();
+    v->identity = entry->identity;
     v->unsaved = true;
 }
 
@@ -181,8 +172,7 @@ static void gone_answered(void *arg, const struct pool_reply *reply, int fd)
 
 static void ask_if_gone(struct service *s, struct vol *v, struct host *host)
 {
-    struct pool_request request = {
-        .kind = POOL_EXAMINE, .has_expect = 1, .expect = v->primary.identity};
+    struct pool_request request = {.kind = POOL_EXAMINE, .has_expect = 1, .expect = v->identity};
     OWNED(mem) struct gone_question *question = calloc(1, sizeof(*question));
 
     if (!question || v->checking_gone)
@@ -214,7 +204,8 @@ static bool is_ours_too(struct service *s, const struct vol *v, const struct hos
     const struct migration *m = v->migration;
     struct copy copy;
 
-    if (strcmp(v->left_host, host->config.name) == 0 && io_same(&v->left, &entry->identity))
+    if (v->left && strcmp(v->left->host, host->config.name) == 0 &&
+        io_same(&v->left->identity, &entry->identity))
         return true; /* news from before it was removed */
     if (!m)
         return false;
@@ -229,7 +220,6 @@ static bool is_ours_too(struct service *s, const struct vol *v, const struct hos
 static void rehome(struct service *s, struct vol *v, struct host *host)
 {
     snprintf(v->record.host, sizeof(v->record.host), "%s", host->config.name);
-    memcpy(v->primary.host, v->record.host, sizeof(v->primary.host));
     v->seen = host->scans + 1;
     v->unsaved = s->discovered = true;
     world_touch(v, EVENT_BIT(EVENT_STATE));
@@ -250,7 +240,7 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
     struct site *home = world_site(s, v->record.host);
 
     if (is_at(v, host)) {
-        if (!io_same(&v->primary.identity, &entry->identity)) {
+        if (!io_same(&v->identity, &entry->identity)) {
             gone(s, v, host);
             if (!world_volume(s, entry->name))
                 found_new(s, host, entry);
@@ -267,7 +257,7 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
     }
     if (is_ours_too(s, v, host, entry))
         return;
-    if (!home && !v->migration && io_same(&v->primary.identity, &entry->identity)) {
+    if (!home && !v->migration && io_same(&v->identity, &entry->identity)) {
         rehome(s, v, host);
         return;
     }
@@ -277,7 +267,7 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
 /* It is the volume's file, or it cannot be seen which file it is. */
 static bool may_be(const struct vol *v, const struct pool_entry *entry)
 {
-    return entry->identity.ino == 0 || io_same(&v->primary.identity, &entry->identity);
+    return entry->identity.ino == 0 || io_same(&v->identity, &entry->identity);
 }
 
 /* A second hard link, an error of the disk: no volume as it is, but it may be one again. */

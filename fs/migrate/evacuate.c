@@ -86,7 +86,7 @@ static void fill_refused(const struct vol *v, uint64_t job, const struct evacuat
 {
     const char *why = v->message ? strstr(v->message, ": ") : NULL;
 
-    *volume = v->record;
+    vol_recall(v, volume);
     volume->last_job = job;
     volume->last_result = RESULT_ERROR;
     volume->last_errno = error;
@@ -131,7 +131,7 @@ static void record_refused(struct site *site, struct vol *v, int error)
     }
     if (evacuation_store(site, &evacuation) < 0)
         return;
-    v->record = volume;
+    vol_keep(v, &volume);
     if (v->meter)
         meter_close(take_ptr(v->meter));
     s->history_new = true;

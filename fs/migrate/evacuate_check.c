@@ -237,10 +237,8 @@ static bool ask(struct evacuation_check *c, struct probe *probe, const struct vo
 {
     uint64_t now_ns = io_now_ns();
     uint64_t left_ns = now_ns < c->deadline_ns ? c->deadline_ns - now_ns : 1;
-    struct pool_request request = {.kind = POOL_CLAIM,
-                                   .size_bytes = v->size_bytes,
-                                   .has_expect = 1,
-                                   .expect = v->primary.identity};
+    struct pool_request request = {
+        .kind = POOL_CLAIM, .size_bytes = v->size_bytes, .has_expect = 1, .expect = v->identity};
 
     memcpy(request.name, v->record.name, sizeof(request.name));
     probe->check = c;

@@ -114,7 +114,7 @@ static void fill(struct migration *m, struct site *to, uid_t uid, const struct p
     m->destination.size_bytes = claim->size_bytes;
     m->destination.epoch = v->record.epoch + 1;
     m->destination.since_s = m->job.stat.queued_at_s;
-    m->source = v->primary.identity;
+    m->source = v->identity;
     m->source_mtime_ns = claim->mtime_ns;
     m->need_bytes = claim->allocated_bytes;
 }
@@ -132,9 +132,10 @@ static void fill_restore(struct migration *m, const struct copy *retained)
 static int commit_accept(struct migration *m, struct err *e)
 {
     struct catalog *catalog = m->service->catalog;
-    struct volume volume = m->vol->record;
+    struct volume volume;
     int r;
 
+    vol_recall(m->vol, &volume);
     volume.previous_status = volume.status;
     volume.status = VOLUME_MIGRATING;
     volume.last_job = m->job.number;
@@ -152,7 +153,7 @@ static int commit_accept(struct migration *m, struct err *e)
         catalog_cancel(catalog);
         return err_set(e, EIO, "the catalogue cannot be written; nothing was started");
     }
-    m->vol->record = volume;
+    vol_keep(m->vol, &volume);
     return 0;
 }
 
@@ -290,11 +291,10 @@ static int stage_end(struct migration *m, const struct volume *volume)
     return r < 0 ? r : stage_history(m, volume);
 }
 
-static void say_end(struct migration *m)
+static void say_end(struct migration *m, const struct volume *record)
 {
     static const enum event_kind kinds[RESULT_N] = {
         [RESULT_SUCCESS] = SAY_SUCCESS, [RESULT_ERROR] = SAY_ERROR, [RESULT_ABORTED] = SAY_ABORTED};
-    const struct volume *record = &m->vol->record;
     char why[ERR_TEXT_BYTES + 64] = "";
     bool failed = record->last_result == RESULT_ERROR;
 
@@ -309,18 +309,19 @@ static void say_end(struct migration *m)
                m->job.source, m->job.destination, record->host);
 }
 
-static void tell_end(struct migration *m)
+/* record: as it is committed. */
+static void tell_end(struct migration *m, const struct volume *record)
 {
     struct vol *v = m->vol;
 
-    if (v->record.last_result == RESULT_SUCCESS) {
+    if (record->last_result == RESULT_SUCCESS) {
         atomic_store(&v->meter->percent, 100);
         atomic_store(&v->meter->eta_s, 0);
     }
-    say_end(m);
+    say_end(m, record);
     atomic_store(&v->meter->rate_bytes_per_s, 0);
     m->service->history_new = true;
-    totals_add_ended(&m->service->totals, v->record.last_result, &v->record.last_stat);
+    totals_add_ended(&m->service->totals, record->last_result, &record->last_stat);
     if (!m->copy_left)
         vol_note(v, &v->warning, NULL);
     migration_touch(m, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_PROGRESS) | EVENT_BIT(EVENT_SIZE));
@@ -341,13 +342,14 @@ static void see_retained(struct migration *m)
 void migration_finish(struct migration *m)
 {
     struct service *s = m->service;
-    struct volume volume = m->vol->record;
+    struct volume volume;
     struct err e = {.text = "no memory"};
     struct evacuation evacuation;
     bool evacuates = evacuation_after(m, phases[m->phase].final, &evacuation);
     bool older_goes = m->older_goes;
     int r;
 
+    vol_recall(m->vol, &volume);
     fill_last(m, &volume);
     migration_crash_point("finishing", m);
     r = stage_end(m, &volume);
@@ -363,11 +365,11 @@ void migration_finish(struct migration *m)
         return;
     }
     migration_crash_point("finished", m);
-    m->vol->record = volume;
+    vol_keep(m->vol, &volume);
     if (evacuates)
         m->from->evacuation = evacuation;
     see_retained(m);
-    tell_end(m);
+    tell_end(m, &volume);
     if (!phases[m->phase].final && m->from) /* is it still as it was? */
         host_rescan(m->from->host);
     delist(m);

@@ -103,11 +103,12 @@ static int stage_switch(struct migration *m, struct volume *volume)
 static int store(struct migration *m, enum phase_id phase, struct err *e)
 {
     struct catalog *catalog = m->service->catalog;
-    struct volume volume = m->vol->record;
+    struct volume volume;
     struct copy destination = m->destination;
     struct job job = m->job;
     int r = 0;
 
+    vol_recall(m->vol, &volume);
     snprintf(job.phase, sizeof(job.phase), "%s", phases[phase].name);
     if (phases[phase].switches)
         r = stage_switch(m, &volume);
@@ -127,8 +128,8 @@ static int store(struct migration *m, enum phase_id phase, struct err *e)
     }
     m->job = job;
     if (phases[phase].switches) {
-        m->vol->record = volume;
-        m->vol->primary = m->destination;
+        vol_keep(m->vol, &volume);
+        m->vol->identity = m->destination.identity;
         m->vol->seen = m->to->host->scans + 1;
         if (job.keep_s)
             uuid_copy(m->vol->retained, job.source_cid);

@@ -245,12 +245,24 @@ static void on_old_removed(void *arg, const struct pool_reply *reply, int fd)
     migration_finish(m);
 }
 
+/* Without memory, late news of it may show a conflict until the next scan. */
+static void remember_left(struct migration *m)
+{
+    struct vol *v = m->vol;
+
+    if (!v->left)
+        v->left = malloc(sizeof(*v->left));
+    if (!v->left)
+        return;
+    v->left->identity = m->source;
+    memcpy(v->left->host, m->job.source, sizeof(v->left->host));
+}
+
 static void remove_old(struct migration *m)
 {
     struct pool_request request = migration_request(m, POOL_REMOVE, true);
 
-    m->vol->left = m->source;
-    memcpy(m->vol->left_host, m->job.source, sizeof(m->vol->left_host));
+    remember_left(m);
     migration_release(m);
     request.has_mtime = 1;
     request.mtime_ns = m->source_mtime_ns;

@@ -125,6 +125,7 @@ static void forget(struct vol *v)
     world_hide(v);
     if (v->meter)
         meter_close(v->meter);
+    free(v->left);
     free(v->conflict);
     free(v->warning);
     free(v->message);
@@ -178,21 +179,53 @@ int vol_refuse(struct vol *v, const struct request *request, const struct err *e
     return -e->code;
 }
 
+void vol_keep(struct vol *v, const struct volume *record)
+{
+    uuid_copy(v->record.uuid, record->uuid);
+    v->record.number = record->number;
+    memcpy(v->record.name, record->name, sizeof(v->record.name));
+    memcpy(v->record.host, record->host, sizeof(v->record.host));
+    uuid_copy(v->record.primary, record->primary);
+    v->record.epoch = record->epoch;
+    v->record.status = record->status;
+    v->record.previous_status = record->previous_status;
+    v->record.last_result = record->last_result;
+    v->record.last_job = record->last_job;
+}
+
+void vol_recall(const struct vol *v, struct volume *ret)
+{
+    *ret = (struct volume){.last_offset = UINT64_MAX};
+    (void)catalog_get_volume(v->service->catalog, v->record.uuid, ret); /* of a new one: nothing */
+    uuid_copy(ret->uuid, v->record.uuid);
+    ret->number = v->record.number;
+    memcpy(ret->name, v->record.name, sizeof(ret->name));
+    memcpy(ret->host, v->record.host, sizeof(ret->host));
+    uuid_copy(ret->primary, v->record.primary);
+    ret->epoch = v->record.epoch;
+    ret->status = v->record.status;
+    ret->previous_status = v->record.previous_status;
+    ret->last_result = v->record.last_result;
+    ret->last_job = v->record.last_job;
+}
+
 static int load_volume(const struct volume *record, void *arg)
 {
     struct service *s = arg;
     OWNED(mem) struct vol *v = calloc(1, sizeof(*v));
+    struct copy primary = {0};
     int r;
 
     if (!v)
         return -ENOMEM;
-    v->record = *record;
-    r = catalog_get_copy(s->catalog, record->primary, &v->primary);
+    vol_keep(v, record);
+    r = catalog_get_copy(s->catalog, record->primary, &primary);
     if (r == -ENOENT)
         vol_note(v, &v->conflict, "the catalogue has no record of its primary copy");
     else if (r < 0)
         return r;
-    v->size_bytes = v->allocated_bytes = v->primary.size_bytes;
+    v->identity = primary.identity;
+    v->size_bytes = v->allocated_bytes = primary.size_bytes;
     r = world_add_volume(s, v);
     if (r == 0)
         take_ptr(v);

@@ -1,5 +1,6 @@
 /* What was discovered goes into the catalogue, a batch in one commit. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "copy/base/log.h"
 #include "fs/migrate/world.h"
@@ -19,6 +20,33 @@ static void give_up_saving(struct service *s, const char *why)
     loop_set_timer(s->retry, 5 * NS_PER_S);
 }
 
+/* A new one, or the one that is recorded with another host. */
+static void fill_primary(struct service *s, const struct vol *v, struct copy *ret)
+{
+    *ret = (struct copy){.role = COPY_PRIMARY,
+                         .state = COPY_MADE,
+                         .identity = v->identity,
+                         .size_bytes = v->size_bytes,
+                         .since_s = world_now_s()};
+    (void)catalog_get_copy(s->catalog, v->record.primary, ret);
+    uuid_copy(ret->cid, v->record.primary);
+    uuid_copy(ret->volume, v->record.uuid);
+    memcpy(ret->name, v->record.name, sizeof(ret->name));
+    memcpy(ret->host, v->record.host, sizeof(ret->host));
+}
+
+static int stage_volume(struct service *s, const struct vol *v)
+{
+    struct volume record;
+    struct copy primary;
+    int r;
+
+    vol_recall(v, &record);
+    fill_primary(s, v, &primary);
+    r = catalog_put_volume(s->catalog, &record);
+    return r < 0 ? r : catalog_put_copy(s->catalog, &primary);
+}
+
 static int stage_discoveries(struct service *s)
 {
     int r = 0;
@@ -35,9 +63,7 @@ static int stage_discoveries(struct service *s)
 
         if (!v->unsaved)
             continue;
-        r = catalog_put_volume(s->catalog, &v->record);
-        if (r == 0)
-            r = catalog_put_copy(s->catalog, &v->primary);
+        r = stage_volume(s, v);
     }
     return r;
 }

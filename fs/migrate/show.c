@@ -20,6 +20,20 @@ static int show_error(struct view_volume *to, const char *name, const char *phas
     return -ENOMEM;
 }
 
+static int show_last(struct view_volume *to, const struct vol *v)
+{
+    struct volume record;
+
+    vol_recall(v, &record);
+    to->job = record.last_job;
+    if (view_volume_set_stat(to, &record.last_stat) < 0)
+        return -ENOMEM;
+    if (record.last_result != RESULT_ERROR)
+        return 0;
+    return show_error(to, err_name(record.last_errno), record.last_phase, record.last_offset,
+                      record.last_error);
+}
+
 /* Words of the job under way, or of the last one. */
 static int show_job(struct view_volume *to, const struct vol *v)
 {
@@ -27,35 +41,21 @@ static int show_job(struct view_volume *to, const struct vol *v)
 
     to->phase = "idle";
     to->result = result_names[v->record.last_result];
-    to->job = v->record.last_job;
-    to->stat = v->record.last_stat;
-    if (!m && v->record.last_result == RESULT_ERROR)
-        return show_error(to, err_name(v->record.last_errno), v->record.last_phase,
-                          v->record.last_offset, v->record.last_error);
     if (!m)
-        return 0;
+        return v->record.last_job ? show_last(to, v) : 0;
     to->has_job = true;
     to->aborting = m->job.abort;
     to->recovering = m->recovering;
     to->phase = migration_phase(m);
     to->result = phases[m->phase].status;
     to->job = m->job.number;
-    to->stat = m->job.stat;
+    if (view_volume_set_stat(to, &m->job.stat) < 0)
+        return -ENOMEM;
     if (!phases[m->phase].backwards)
         memcpy(to->target, m->job.destination, sizeof(to->target));
     if (!m->stopped)
         return 0;
     return show_error(to, m->stopped, phases[m->phase].name, m->stopped_offset, m->stopped_text);
-}
-
-static char *path_of(struct service *s, const struct vol *v)
-{
-    struct site *site = world_site(s, v->record.host);
-    char *path;
-
-    if (!site || asprintf(&path, "%s/%s", site->host->config.path, v->record.name) < 0)
-        return NULL;
-    return path;
 }
 
 /* NULL: none, or no memory, and then it is shown with the next change. */
@@ -84,7 +84,6 @@ struct view_volume *world_show_volume(struct service *s, const struct vol *v)
     uuid_unparse_lower(v->record.uuid, to->uuid);
     memcpy(to->host, v->record.host, sizeof(to->host));
     memcpy(to->target, v->record.host, sizeof(to->target));
-    to->path = path_of(s, v);
     to->retained = retained_line(s, v);
     to->size_bytes = v->size_bytes;
     to->allocated_bytes = v->allocated_bytes;
@@ -198,7 +197,7 @@ static const struct {
 static bool same_numbers(const struct view_volume *a, const struct view_volume *b)
 {
     return a->job == b->job && a->meter == b->meter &&
-           memcmp(&a->stat, &b->stat, sizeof(a->stat)) == 0;
+           memcmp(view_volume_stat(a), view_volume_stat(b), sizeof(*a->stat)) == 0;
 }
 
 /* What a volume's candidates are judged by, of the volume itself. */

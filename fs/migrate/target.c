@@ -58,7 +58,7 @@ static int ask(struct admission *a, struct site *site, enum pool_op op, host_don
     memcpy(request.name, a->vol->record.name, sizeof(request.name));
     if (op == POOL_CLAIM) {
         request.has_expect = 1;
-        request.expect = a->vol->primary.identity;
+        request.expect = a->vol->identity;
     } else if (op == POOL_EXAMINE) {
         uuid_copy(request.cid, a->retained.cid);
         request.has_expect = request.has_mtime = 1;

@@ -23,23 +23,35 @@
 struct events;
 struct migration;
 
-/* A volume as the owner knows it: its records as they are committed, and what was seen of it. */
+/* Of a volume's record, as it is committed. The rest is read from the catalogue by who needs it. */
+struct vol_record {
+    uuid_t uuid;
+    uint64_t number;
+    char name[TEXT_NAME_BYTES];
+    char host[TEXT_HOST_BYTES];
+    uuid_t primary;
+    uint64_t epoch;
+    enum volume_status status, previous_status;
+    enum result last_result;
+    uint64_t last_job;
+};
+
+/* A volume as the owner knows it, and what was seen of it. There may be very many. */
 struct vol {
     struct service *service;
     struct site *site; /* that counts it as its own; NULL: its host is not configured */
-    struct volume record;
-    struct copy primary;
+    struct vol_record record;
+    struct io_identity identity; /* of its primary copy */
     uint64_t size_bytes, allocated_bytes;
     uint64_t seen;      /* the host's scan number that named it last */
     bool moved;         /* it was switched in this run: late news of its old places may be about */
     bool unlisted;      /* its file is there, but cannot be a volume as it is */
     bool checking_gone; /* asked its host whether it is gone */
     bool unsaved;       /* its records are still to be committed; a new one is not shown */
-    char left_host[TEXT_HOST_BYTES]; /* where its last old copy was removed from ... */
-    struct io_identity left;         /* ... and which file that was */
-    char *conflict; /* evidence that fits no record: a human decides; NULL: none (vol_note) */
-    char *warning;  /* what a human should look at though the volume is well; NULL: nothing */
-    char *message;  /* the answer to the last request; NULL: none yet */
+    struct left *left;  /* its last old copy, which was removed; NULL: none was in this run */
+    char *conflict;     /* evidence that fits no record: a human decides; NULL: none (vol_note) */
+    char *warning;      /* what a human should look at though the volume is well; NULL: nothing */
+    char *message;      /* the answer to the last request; NULL: none yet */
     uint64_t options[VOLUME_OPTION_N];
     uuid_t retained; /* cid of its old source that is kept; null: none */
     struct migration *migration;
@@ -52,6 +64,11 @@ struct vol {
     bool was_shown;            /* somebody may know it: its news are told */
     TAILQ_ENTRY(vol) news;
     struct vol *same_bucket; /* of the service's names */
+};
+
+struct left {
+    char host[TEXT_HOST_BYTES];
+    struct io_identity identity;
 };
 
 /* A name on a host that is no volume of ours there: unlistable, or another host has that volume. */
@@ -202,6 +219,11 @@ bool world_retained(struct service *s, const struct vol *v, struct copy *ret);
 void world_expect_expiry(struct service *s, uint64_t at_s);
 /* Its role is recorded as that of a copy which is to be destroyed. To be committed. */
 int world_stage_drop(struct service *s, struct copy *copy);
+
+/* Its whole record. Of one that is still to be committed: as it is to be. */
+void vol_recall(const struct vol *v, struct volume *ret);
+/* That record is committed. */
+void vol_keep(struct vol *v, const struct volume *record);
 
 /* Set one of a volume's notes; a NULL fmt clears it. Without memory the old one is lost too. */
 void vol_note(struct vol *v, char **note, const char *fmt, ...)

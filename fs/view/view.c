@@ -75,6 +75,16 @@ struct view_volume *view_volume_open(void)
     return volume;
 }
 
+int view_volume_set_stat(struct view_volume *volume, const struct job_stat *stat)
+{
+    if (!volume->stat)
+        volume->stat = malloc(sizeof(*volume->stat));
+    if (!volume->stat)
+        return -ENOMEM;
+    *volume->stat = *stat;
+    return 0;
+}
+
 struct view_volume *view_volume_ref(struct view_volume *volume)
 {
     ref(&volume->refs);
@@ -87,7 +97,7 @@ void view_volume_put(struct view_volume *volume)
         return;
     meter_close(volume->meter);
     view_dates_put(volume->dates);
-    free(volume->path);
+    free(volume->stat);
     free(volume->message);
     free(volume->error);
     free(volume->retained);

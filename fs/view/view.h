@@ -74,7 +74,6 @@ struct view_volume {
     char name[TEXT_NAME_BYTES];
     char uuid[37];
     char host[TEXT_HOST_BYTES];
-    char *path;     /* of the primary copy; NULL: none on this machine */
     char *retained; /* the line of `migrate/retained`; NULL: none is */
     uint64_t size_bytes, allocated_bytes;
     enum volume_status status, previous_status; /* previous only while migrating */
@@ -87,7 +86,7 @@ struct view_volume {
     char *message;                /* NULL: none yet */
     char *error;                  /* NULL: none */
     uint64_t job;                 /* number of the job under way or the last; 0: none */
-    struct job_stat stat;         /* live byte counts are in meter, if there is one */
+    struct job_stat *stat;        /* of that job; live byte counts are in meter, if there is one */
     struct meter *meter; /* of the job under way, else of the last in this run; may be NULL */
     uint64_t options[4]; /* by enum volume_option of fs/migrate/option.h */
     struct view_dates *dates;
@@ -176,6 +175,15 @@ struct view_dates *view_dates_open(void);
 struct view_dates *view_dates_ref(struct view_dates *dates);
 void view_dates_put(struct view_dates *dates); /* NULL is allowed */
 struct view_volume *view_volume_open(void);
+/* In a volume of its own. 0 or -ENOMEM. */
+int view_volume_set_stat(struct view_volume *volume, const struct job_stat *stat);
+/* Of its job, or of none. */
+static inline const struct job_stat *view_volume_stat(const struct view_volume *volume)
+{
+    static const struct job_stat none;
+
+    return volume->stat ? volume->stat : &none;
+}
 struct view_volume *view_volume_ref(struct view_volume *volume);
 void view_volume_put(struct view_volume *volume);
 struct view_host *view_host_open(void);

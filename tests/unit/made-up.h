@@ -18,7 +18,6 @@ static inline struct view_volume *made_up_volume(uint64_t number)
     snprintf(volume->uuid, sizeof(volume->uuid), "00000000-0000-4000-8000-%012u", (unsigned)number);
     strcpy(volume->host, "ssd");
     strcpy(volume->target, "ssd");
-    volume->path = strdup("/srv/ssd/vol");
     volume->size_bytes = 1048576;
     volume->allocated_bytes = 65536;
     volume->phase = "idle";
@@ -38,7 +37,9 @@ static inline struct view_volume *made_up_copy(const struct view_volume *from)
 
     memcpy((char *)volume + sizeof(volume->refs), (const char *)from + sizeof(from->refs),
            sizeof(*volume) - sizeof(volume->refs));
-    volume->path = from->path ? strdup(from->path) : NULL;
+    volume->stat = NULL;
+    if (from->stat && view_volume_set_stat(volume, from->stat) < 0)
+        abort();
     volume->message = from->message ? strdup(from->message) : NULL;
     volume->error = from->error ? strdup(from->error) : NULL;
     volume->dates = view_dates_open();

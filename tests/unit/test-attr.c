@@ -85,7 +85,7 @@ static const struct golden at_rest[] = {
     {ATTR_DIR_VOLUME, "size", 0444, "1048576\n"},
     {ATTR_DIR_VOLUME, "allocated", 0444, "65536\n"},
     {ATTR_DIR_VOLUME, "host", 0444, "ssd\n"},
-    {ATTR_DIR_VOLUME, "path", 0400, "/srv/ssd/vol\n"},
+    {ATTR_DIR_VOLUME, "path", 0400, "/srv/ssd/vol00001\n"},
     {ATTR_DIR_VOLUME, "status", 0444, "available\n"},
     {ATTR_DIR_VOLUME, "previous_status", 0444, "null\n"},
     {ATTR_DIR_MIGRATE, "target", 0664, "ssd\n"},
@@ -154,11 +154,9 @@ static void set_busy(struct view *view)
     volume->phase = "copying";
     volume->result = "migrating";
     volume->job = 17;
-    volume->stat = (struct job_stat){11, 12, 0, 1000, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1};
+    view_volume_set_stat(volume, &(struct job_stat){11, 12, 0, 1000, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1});
     volume->message = strdup("accepted 17: ssd -> hdd\nx");
     volume->error = strdup("EIO copying 4096 bad\033[2J");
-    free(volume->path);
-    volume->path = NULL;
     volume->options[VOLUME_OPTION_VERIFY] = VERIFY_OFF;
     volume->options[VOLUME_OPTION_KEEP] = 86400;
     volume->retained = strdup("hdd 1048576 2026-11-22T07:17:00Z");
@@ -184,7 +182,6 @@ static void set_busy(struct view *view)
 }
 
 static const struct golden busy[] = {
-    {ATTR_DIR_VOLUME, "path", 0400, "null\n"},
     {ATTR_DIR_VOLUME, "status", 0444, "migrating\n"},
     {ATTR_DIR_VOLUME, "previous_status", 0444, "in-use\n"},
     {ATTR_DIR_MIGRATE, "target", 0664, "hdd\n"},
@@ -244,11 +241,20 @@ TEST(after_a_restart_a_success_still_stands_at_100)
 
     volume->job = 3;
     volume->result = result_names[RESULT_SUCCESS];
-    volume->stat.done_bytes = 77;
+    view_volume_set_stat(volume, &(struct job_stat){.done_bytes = 77});
     CHECK_STR(shown(view, ATTR_DIR_MIGRATE, "progress"), "100\n");
     CHECK(strstr(shown(view, ATTR_DIR_MIGRATE, "stat"), "bytes_done 77\n") != NULL);
     volume->result = result_names[RESULT_ERROR];
     CHECK_STR(shown(view, ATTR_DIR_MIGRATE, "progress"), "null\n");
+    view_put(view);
+}
+
+TEST(a_volume_of_a_host_that_is_not_configured_has_no_path)
+{
+    struct view *view = made_up_view(1);
+
+    strcpy(view_volume_at(view, 0)->host, "gone");
+    CHECK_STR(shown(view, ATTR_DIR_VOLUME, "path"), "null\n");
     view_put(view);
 }
 
