@@ -6,9 +6,14 @@
 #include "copy/base/cleanup.h"
 #include "fs/attr/rows.h"
 
+#define UUID_TEXT_BYTES 37
+
 static void uuid_show(const struct attr_of *of, struct text *out)
 {
-    row_word(out, of->volume->uuid);
+    char text[UUID_TEXT_BYTES];
+
+    uuid_unparse_lower(of->volume->uuid, text);
+    row_word(out, text);
 }
 
 static void size_show(const struct attr_of *of, struct text *out)

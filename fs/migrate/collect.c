@@ -159,7 +159,7 @@ static void look_for_primary(struct collection *c, const struct vol *v, struct s
 {
     struct pool_request request = {.kind = POOL_EXAMINE, .has_expect = 1, .expect = v->identity};
 
-    memcpy(request.name, v->record.name, sizeof(request.name));
+    snprintf(request.name, sizeof(request.name), "%s", v->name);
     uuid_copy(request.cid, v->record.primary);
     c->site->collecting =
         host_ask(home->host, &request, -1, LOOK_NS, on_primary_seen, c, NULL) == 0;

@@ -25,8 +25,7 @@ static void after_worker(struct migration *m, const char *how)
         m->whole = false;
         loop_stop_timer(m->timer);
         snprintf(text, sizeof(text), "the copy-worker died: %s", how);
-        log_say(LOG_WARNING, "volume %s: job %" PRIu64 ": %s", m->vol->record.name, m->job.number,
-                text);
+        log_say(LOG_WARNING, "volume %s: job %" PRIu64 ": %s", m->vol->name, m->job.number, text);
         if (migration_is_paused(m))
             m->held = true;
         else if (++m->deaths > DEATHS_MAX)
@@ -105,8 +104,7 @@ static void checkpoint(struct migration *m, uint64_t offset_bytes)
         r = catalog_commit(m->service->catalog, &e);
     CRASH_POINT("checkpoint-after");
     if (r < 0)
-        log_say(LOG_WARNING, "volume %s: the checkpoint is not recorded: %s", m->vol->record.name,
-                e.text);
+        log_say(LOG_WARNING, "volume %s: the checkpoint is not recorded: %s", m->vol->name, e.text);
     else
         m->service->totals.n_checkpoints++;
     migration_touch(m, EVENT_BIT(EVENT_PROGRESS));
@@ -210,7 +208,7 @@ static void heard(struct migration *m)
     m->stopped = NULL;
     go_on(m);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
-    log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " goes on", m->vol->record.name, m->job.number);
+    log_say(LOG_NOTICE, "volume %s: job %" PRIu64 " goes on", m->vol->name, m->job.number);
 }
 
 /* The worker is let be: what it waits for may still come, and all it has done counts. */

@@ -86,15 +86,14 @@ static void new_records(struct service *s, struct vol *v, const struct host *hos
     make_uuid(v->record.uuid);
     make_uuid(v->record.primary);
     v->record.number = catalog_next_volume(s->catalog);
-    snprintf(v->record.name, sizeof(v->record.name), "%.128s", entry->name);
-    snprintf(v->record.host, sizeof(v->record.host), "%s", host->config.name);
+    v->record.host = world_word(s, host->config.name);
     v->identity = entry->identity;
     v->unsaved = true;
 }
 
 static void found_new(struct service *s, struct host *host, const struct pool_entry *entry)
 {
-    OWNED(mem) struct vol *v = calloc(1, sizeof(*v));
+    OWNED(mem) struct vol *v = vol_open(s, entry->name);
     int r = -ENOMEM;
 
     if (v) {
@@ -134,7 +133,7 @@ static void gone_for_good(struct service *s, struct vol *v)
     uuid_copy(records->volume, v->record.uuid);
     uuid_copy(records->primary, v->record.primary);
     take_ptr(records);
-    memcpy(name, v->record.name, sizeof(name));
+    snprintf(name, sizeof(name), "%s", v->name);
     log_say(LOG_NOTICE, "volume %s on %s: gone", name, v->record.host);
     if (world_retained(s, v, &retained))
         log_say(LOG_WARNING,
@@ -179,7 +178,7 @@ static void ask_if_gone(struct service *s, struct vol *v, struct host *host)
         return;
     *question = (struct gone_question){.service = s, .volume = v->record.number};
     uuid_copy(question->primary, v->record.primary);
-    memcpy(request.name, v->record.name, sizeof(request.name));
+    snprintf(request.name, sizeof(request.name), "%s", v->name);
     uuid_copy(request.cid, v->record.primary);
     if (host_ask(host, &request, -1, 0, gone_answered, question, NULL) < 0)
         return;
@@ -219,7 +218,7 @@ static bool is_ours_too(struct service *s, const struct vol *v, const struct hos
 /* The same file under a host that is new: the host was given another name. */
 static void rehome(struct service *s, struct vol *v, struct host *host)
 {
-    snprintf(v->record.host, sizeof(v->record.host), "%s", host->config.name);
+    v->record.host = world_word(s, host->config.name);
     v->seen = host->scans + 1;
     v->unsaved = s->discovered = true;
     world_touch(v, EVENT_BIT(EVENT_STATE));

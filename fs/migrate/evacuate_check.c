@@ -228,7 +228,7 @@ static void on_probed(void *arg, const struct pool_reply *reply, int fd)
     probe->ask = NULL;
     c->n_asked--;
     if (reply->error && reply->error != ETIMEDOUT && v && !v->migration)
-        note_bad(c, v->record.name, reply->error, reply->text);
+        note_bad(c, v->name, reply->error, reply->text);
     ask_on(c);
 }
 
@@ -240,7 +240,7 @@ static bool ask(struct evacuation_check *c, struct probe *probe, const struct vo
     struct pool_request request = {
         .kind = POOL_CLAIM, .size_bytes = v->size_bytes, .has_expect = 1, .expect = v->identity};
 
-    memcpy(request.name, v->record.name, sizeof(request.name));
+    snprintf(request.name, sizeof(request.name), "%s", v->name);
     probe->check = c;
     probe->volume = v->record.number;
     return host_ask(c->site->host, &request, -1, left_ns, on_probed, probe, &probe->ask) == 0;

@@ -38,7 +38,7 @@ static void event_add(const struct telling *t, struct text *out)
 static void volume_add(const struct telling *t, struct text *out)
 {
     if (t->of->vol)
-        text_add(out, "%s", t->of->vol->record.name);
+        text_add(out, "%s", t->of->vol->name);
 }
 
 static void uuid_add(const struct telling *t, struct text *out)

@@ -94,7 +94,7 @@ static void fill(struct migration *m, struct site *to, uid_t uid, const struct p
     m->to = to;
     m->job.number = catalog_next_job(m->service->catalog);
     uuid_copy(m->job.volume, v->record.uuid);
-    memcpy(m->job.source, v->record.host, sizeof(m->job.source));
+    snprintf(m->job.source, sizeof(m->job.source), "%s", v->record.host);
     memcpy(m->job.destination, to->host->config.name, sizeof(m->job.destination));
     uuid_copy(m->job.source_cid, v->record.primary);
     uuid_generate(m->job.destination_cid);
@@ -107,7 +107,7 @@ static void fill(struct migration *m, struct site *to, uid_t uid, const struct p
     m->job.stat.claim_weak = claim->weak;
     uuid_copy(m->destination.cid, m->job.destination_cid);
     uuid_copy(m->destination.volume, v->record.uuid);
-    memcpy(m->destination.name, v->record.name, sizeof(m->destination.name));
+    snprintf(m->destination.name, sizeof(m->destination.name), "%s", v->name);
     memcpy(m->destination.host, m->job.destination, sizeof(m->destination.host));
     m->destination.role = COPY_DESTINATION;
     m->destination.state = COPY_INTENT;
@@ -186,8 +186,8 @@ int migration_accept(struct service *s, struct vol *v, struct site *to, const st
     vol_note(v, &v->warning, NULL);
     events_say(s, SAY_ACCEPTED, EVENT_OF(.vol = v),
                "volume %s: job %" PRIu64 " accepted: %s -> %s, %" PRIu64 " bytes%s, by uid %u",
-               v->record.name, m->job.number, m->job.source, m->job.destination,
-               m->job.stat.total_bytes, retained ? ", a restore" : "", uid);
+               v->name, m->job.number, m->job.source, m->job.destination, m->job.stat.total_bytes,
+               retained ? ", a restore" : "", uid);
     migration_reckon(s);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     if (m->running) {
@@ -359,8 +359,8 @@ void migration_finish(struct migration *m)
         r = catalog_commit(s->catalog, &e);
     if (r < 0) {
         catalog_cancel(s->catalog);
-        log_say(LOG_ERR, "volume %s: job %" PRIu64 ": its end cannot be recorded: %s",
-                m->vol->record.name, m->job.number, e.text);
+        log_say(LOG_ERR, "volume %s: job %" PRIu64 ": its end cannot be recorded: %s", m->vol->name,
+                m->job.number, e.text);
         migration_later(m, 2 * NS_PER_S, migration_finish);
         return;
     }

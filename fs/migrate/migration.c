@@ -190,8 +190,8 @@ void migration_enter(struct migration *m, enum phase_id phase)
     migration_crash_point("leaving", m);
     r = store(m, phase, &e);
     if (r < 0) { /* it did not happen: the volume is where it was, and it is tried again */
-        log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s cannot be entered: %s",
-                m->vol->record.name, m->job.number, phases[phase].name, e.text);
+        log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s cannot be entered: %s", m->vol->name,
+                m->job.number, phases[phase].name, e.text);
         m->retry_phase = (int)phase;
         migration_later(m, RETRY_NS, enter_again);
         return;
@@ -219,7 +219,7 @@ void migration_fail(struct migration *m, int error, uint64_t offset, const char 
     char escaped[ERR_TEXT_BYTES];
 
     text_escape(text, strlen(text), escaped, sizeof(escaped));
-    log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s: %s: %s", m->vol->record.name, m->job.number,
+    log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s: %s: %s", m->vol->name, m->job.number,
             phases[m->phase].name, err_name(error), escaped);
     if (phases[m->phase].final || phases[m->phase].backwards) {
         vol_note(m->vol, &m->vol->warning,
@@ -256,7 +256,7 @@ bool migration_wait(struct migration *m, int error, uint64_t offset, const char 
     text_escape(text, strlen(text), m->stopped_text, sizeof(m->stopped_text));
     if (first) /* not of each time that it is tried again */
         events_say(m->service, SAY_STOPPED, EVENT_OF(.vol = m->vol, .error = error),
-                   "volume %s: job %" PRIu64 " stopped: %s -> %s: %s: %s", m->vol->record.name,
+                   "volume %s: job %" PRIu64 " stopped: %s -> %s: %s: %s", m->vol->name,
                    m->job.number, m->job.source, m->job.destination, m->stopped, text);
     migration_touch(m, EVENT_BIT(EVENT_STATE));
     return true;
@@ -324,7 +324,7 @@ struct pool_request migration_request(const struct migration *m, enum pool_op op
     struct pool_request request = {
         .kind = op, .epoch = m->destination.epoch, .size_bytes = m->job.stat.total_bytes};
 
-    memcpy(request.name, m->vol->record.name, sizeof(request.name));
+    snprintf(request.name, sizeof(request.name), "%s", m->vol->name);
     uuid_copy(request.cid, at_source ? m->job.source_cid : m->job.destination_cid);
     uuid_copy(request.volume, m->job.volume);
     request.expect = at_source ? m->source : m->destination.identity;
@@ -360,8 +360,8 @@ static void say_aborting(struct migration *m, const struct request *request)
     if (request)
         snprintf(who, sizeof(who), "by uid %u pid %d", request->caller.uid, request->caller.pid);
     events_say(m->service, SAY_ABORTING, EVENT_OF(.vol = m->vol, .request = request),
-               "volume %s: job %" PRIu64 ": abort %s: %s -> %s", m->vol->record.name, m->job.number,
-               who, m->job.source, m->job.destination);
+               "volume %s: job %" PRIu64 ": abort %s: %s -> %s", m->vol->name, m->job.number, who,
+               m->job.source, m->job.destination);
 }
 
 int migration_abort(struct migration *m, const struct request *request, struct err *e)

@@ -24,7 +24,7 @@ static struct vol **bucket_of(const struct names *names, const char *name)
 
 static void push(struct names *names, struct vol *v)
 {
-    struct vol **bucket = bucket_of(names, v->record.name);
+    struct vol **bucket = bucket_of(names, v->name);
 
     v->same_bucket = *bucket;
     *bucket = v;
@@ -61,7 +61,7 @@ struct vol *names_find(const struct names *names, const char *name)
 {
     struct vol *v = names->n_buckets ? *bucket_of(names, name) : NULL;
 
-    while (v && strcmp(v->record.name, name) != 0)
+    while (v && strcmp(v->name, name) != 0)
         v = v->same_bucket;
     return v;
 }
@@ -70,7 +70,7 @@ int names_add(struct names *names, struct vol *v)
 {
     int r = 0;
 
-    if (names_find(names, v->record.name))
+    if (names_find(names, v->name))
         return -EEXIST;
     if (names->n == names->n_buckets)
         r = grow(names);
@@ -83,7 +83,7 @@ int names_add(struct names *names, struct vol *v)
 
 void names_remove(struct names *names, struct vol *v)
 {
-    struct vol **link = bucket_of(names, v->record.name);
+    struct vol **link = bucket_of(names, v->name);
 
     while (*link && *link != v)
         link = &(*link)->same_bucket;

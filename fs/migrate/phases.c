@@ -98,7 +98,7 @@ static void on_removed(void *arg, const struct pool_reply *reply, int fd)
     owned_fd(&fd);
     if (reply->error) { /* the volume is well, and waits no longer for a sick disk */
         log_say(LOG_WARNING, "volume %s: its copy on %s stays and is removed later: %s",
-                m->vol->record.name, m->job.destination, reply->text);
+                m->vol->name, m->job.destination, reply->text);
         m->copy_left = true;
         migration_note_left(m->vol, m->job.destination, reply);
     }
@@ -116,7 +116,7 @@ static void on_hidden_again(void *arg, const struct pool_reply *reply, int fd)
     m->copy_kept = true;
     if (reply->error)
         log_say(LOG_WARNING, "volume %s: its retained copy on %s is not hidden yet: %s",
-                m->vol->record.name, m->job.destination, reply->text);
+                m->vol->name, m->job.destination, reply->text);
     migration_undone(m);
 }
 
@@ -129,7 +129,7 @@ static void on_remnant_seen(void *arg, const struct pool_reply *reply, int fd)
     m->copy_left = m->job.restore || reply->error != 0 || reply->found == POOL_FOUND_HIDDEN ||
                    reply->found == POOL_FOUND_PUBLISHED;
     if (m->copy_left)
-        log_say(LOG_WARNING, "volume %s: gone from %s; its copy on %s is kept", m->vol->record.name,
+        log_say(LOG_WARNING, "volume %s: gone from %s; its copy on %s is kept", m->vol->name,
                 m->job.source, m->job.destination);
     migration_undone(m);
 }
@@ -238,7 +238,7 @@ static void on_old_removed(void *arg, const struct pool_reply *reply, int fd)
     owned_fd(&fd);
     if (reply->error) { /* the migration is a success all the same; it is tried again later */
         log_say(LOG_WARNING, "volume %s: its old copy on %s stays and is removed later: %s",
-                m->vol->record.name, m->job.source, reply->text);
+                m->vol->name, m->job.source, reply->text);
         m->copy_left = true;
         migration_note_left(m->vol, m->job.source, reply);
     }
@@ -250,8 +250,7 @@ static void remember_left(struct migration *m)
 {
     struct vol *v = m->vol;
 
-    if (!v->left)
-        v->left = malloc(sizeof(*v->left));
+    v->left = v->left ? v->left : malloc(sizeof(*v->left));
     if (!v->left)
         return;
     v->left->identity = m->source;
@@ -277,7 +276,7 @@ static void on_old_retained(void *arg, const struct pool_reply *reply, int fd)
     owned_fd(&fd);
     if (reply->error)
         log_say(LOG_WARNING, "volume %s: its old copy on %s is kept and not hidden yet: %s",
-                m->vol->record.name, m->job.source, reply->text);
+                m->vol->name, m->job.source, reply->text);
     m->copy_kept = catalog_get_copy(m->service->catalog, m->job.source_cid, &m->kept) == 0;
     m->kept.hidden = reply->error == 0;
     m->kept.volume_mtime_ns = m->volume_mtime_ns;

@@ -112,7 +112,7 @@ static void say_progress(struct migration *m)
     m->said_percent = percent;
     events_say(m->service, SAY_PROGRESS, EVENT_OF(.vol = m->vol),
                "volume %s: job %" PRIu64 ": %" PRIu64 " %% of %" PRIu64 " bytes: %s -> %s",
-               m->vol->record.name, m->job.number, percent, m->job.stat.total_bytes, m->job.source,
+               m->vol->name, m->job.number, percent, m->job.stat.total_bytes, m->job.source,
                m->job.destination);
 }
 

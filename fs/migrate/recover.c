@@ -59,7 +59,7 @@ static void resume(struct migration *m, enum phase_id phase)
     events_say(m->service, SAY_RECOVERED, EVENT_OF(.vol = m->vol),
                "volume %s: job %" PRIu64 ": resumed at %s, %" PRIu64 " of %" PRIu64
                " bytes: %s -> %s",
-               m->vol->record.name, m->job.number, phases[phase].name, m->job.stat.checkpoint_bytes,
+               m->vol->name, m->job.number, phases[phase].name, m->job.stat.checkpoint_bytes,
                m->job.stat.total_bytes, m->job.source, m->job.destination);
     phases[phase].go(m);
 }
@@ -72,7 +72,7 @@ static void halt(struct migration *m)
              "was touched; put it back and write 1 to .control/rescan",
              m->job.number, phases[m->phase].name,
              phases[m->phase].final ? m->job.destination : m->job.source);
-    log_say(LOG_ERR, "volume %s: %s", m->vol->record.name,
+    log_say(LOG_ERR, "volume %s: %s", m->vol->name,
             m->vol->conflict ? m->vol->conflict : "its evidence fits no record");
 }
 
@@ -110,8 +110,8 @@ static void act(struct migration *m, enum recovery what)
 
 static void unknown(struct migration *m, const struct pool_reply *reply)
 {
-    log_say(LOG_ERR, "volume %s: job %" PRIu64 ": its evidence cannot be seen: %s",
-            m->vol->record.name, m->job.number, reply->text);
+    log_say(LOG_ERR, "volume %s: job %" PRIu64 ": its evidence cannot be seen: %s", m->vol->name,
+            m->job.number, reply->text);
     migration_later(m, 2 * NS_PER_S, migration_recover);
 }
 

@@ -15,7 +15,7 @@ static int by_name(const void *a, const void *b)
 {
     const struct vol *x = a, *y = b;
 
-    return strcmp(x->record.name, y->record.name);
+    return strcmp(x->name, y->name);
 }
 
 static int by_number(const void *a, const void *b)
@@ -34,6 +34,34 @@ void world_init_volumes(struct service *s)
 struct vol *world_volume(struct service *s, const char *name)
 {
     return names_find(&s->names, name);
+}
+
+const char *world_word(struct service *s, const char *host)
+{
+    char *word;
+
+    for (size_t i = 0; i < s->config->n_hosts; i++)
+        if (strcmp(s->config->hosts[i].name, host) == 0)
+            return s->config->hosts[i].name;
+    for (size_t i = 0; i < s->words.n; i++)
+        if (strcmp(s->words.items[i], host) == 0)
+            return s->words.items[i];
+    word = strdup(host);
+    if (word && table_insert(&s->words, s->words.n, word) < 0)
+        free(take_ptr(word));
+    return word;
+}
+
+struct vol *vol_open(struct service *s, const char *name)
+{
+    size_t n = strlen(name) + 1;
+    struct vol *v = calloc(1, sizeof(*v) + n);
+
+    if (!v)
+        return NULL;
+    v->service = s;
+    memcpy(v->name, name, n);
+    return v;
 }
 
 static int number_of(const void *key, const void *item)
@@ -110,7 +138,6 @@ int world_add_volume(struct service *s, struct vol *v)
 
     if (r < 0)
         return r;
-    v->service = s;
     s->notes_new |= v->conflict != NULL;
     for (int i = 0; i < VOLUME_OPTION_N; i++)
         v->options[i] = volume_options[i].preset;
@@ -151,6 +178,9 @@ void world_forget_volumes(struct service *s)
         forget(volumes->items[--volumes->n]);
     free(volumes->items);
     free(s->by_name.table.items);
+    while (s->words.n > 0)
+        free(s->words.items[--s->words.n]);
+    free(s->words.items);
     names_deinit(&s->names);
 }
 
@@ -173,9 +203,8 @@ int vol_refuse(struct vol *v, const struct request *request, const struct err *e
     text_escape(e->text, strlen(e->text), text, sizeof(text));
     vol_say(v, "refused %s: %s", err_name(e->code), text);
     events_say(v->service, SAY_REFUSED, EVENT_OF(.vol = v, .request = request, .error = e->code),
-               "volume %s: %s '%.64s' by uid %u pid %d refused: %s: %s", v->record.name,
-               request->attr, request->word, request->caller.uid, request->caller.pid,
-               err_name(e->code), e->text);
+               "volume %s: %s '%.64s' by uid %u pid %d refused: %s: %s", v->name, request->attr,
+               request->word, request->caller.uid, request->caller.pid, err_name(e->code), e->text);
     return -e->code;
 }
 
@@ -183,8 +212,7 @@ void vol_keep(struct vol *v, const struct volume *record)
 {
     uuid_copy(v->record.uuid, record->uuid);
     v->record.number = record->number;
-    memcpy(v->record.name, record->name, sizeof(v->record.name));
-    memcpy(v->record.host, record->host, sizeof(v->record.host));
+    v->record.host = world_word(v->service, record->host);
     uuid_copy(v->record.primary, record->primary);
     v->record.epoch = record->epoch;
     v->record.status = record->status;
@@ -199,8 +227,8 @@ void vol_recall(const struct vol *v, struct volume *ret)
     (void)catalog_get_volume(v->service->catalog, v->record.uuid, ret); /* of a new one: nothing */
     uuid_copy(ret->uuid, v->record.uuid);
     ret->number = v->record.number;
-    memcpy(ret->name, v->record.name, sizeof(ret->name));
-    memcpy(ret->host, v->record.host, sizeof(ret->host));
+    snprintf(ret->name, sizeof(ret->name), "%s", v->name);
+    snprintf(ret->host, sizeof(ret->host), "%s", v->record.host);
     uuid_copy(ret->primary, v->record.primary);
     ret->epoch = v->record.epoch;
     ret->status = v->record.status;
@@ -212,13 +240,15 @@ void vol_recall(const struct vol *v, struct volume *ret)
 static int load_volume(const struct volume *record, void *arg)
 {
     struct service *s = arg;
-    OWNED(mem) struct vol *v = calloc(1, sizeof(*v));
+    OWNED(mem) struct vol *v = vol_open(s, record->name);
     struct copy primary = {0};
     int r;
 
     if (!v)
         return -ENOMEM;
     vol_keep(v, record);
+    if (!v->record.host)
+        return -ENOMEM;
     r = catalog_get_copy(s->catalog, record->primary, &primary);
     if (r == -ENOENT)
         vol_note(v, &v->conflict, "the catalogue has no record of its primary copy");

@@ -63,7 +63,7 @@ static void add_homeless(struct text *t, struct service *s)
         if (v->site || n++ >= TOLD_MAX)
             continue;
         snprintf(reason, sizeof(reason), "its host %s is not configured", v->record.host);
-        add_reason(t, "volume", v->record.name, reason);
+        add_reason(t, "volume", v->name, reason);
     }
     if (n <= TOLD_MAX)
         return;
@@ -106,9 +106,9 @@ static const char *notes(struct service *s)
         const struct vol *v = names->items[i];
 
         if (v->conflict)
-            add_reason(&t, "volume", v->record.name, v->conflict);
+            add_reason(&t, "volume", v->name, v->conflict);
         if (v->warning)
-            add_reason(&t, "volume", v->record.name, v->warning);
+            add_reason(&t, "volume", v->name, v->warning);
     }
     add_homeless(&t, s);
     add_orphans(&t, s);
@@ -175,7 +175,7 @@ char *report_jobs(struct service *s)
         const struct migration *m = s->migrations.items[i];
         const struct meter *meter = m->vol->meter;
 
-        text_add(&t, "%s %s %s %s", m->vol->record.name, m->job.source, m->job.destination,
+        text_add(&t, "%s %s %s %s", m->vol->name, m->job.source, m->job.destination,
                  migration_phase(m));
         add_number(&t, meter ? atomic_load(&meter->percent) : UINT64_MAX);
         add_number(&t, meter ? atomic_load(&meter->eta_s) : UINT64_MAX);

@@ -78,12 +78,11 @@ static void expire(struct service *s, struct vol *v, struct copy *copy)
 
     if (drop(s, v, copy, &e) < 0) {
         log_say(LOG_ERR, "volume %s: that its retained copy has expired cannot be recorded: %s",
-                v->record.name, e.text);
+                v->name, e.text);
         world_expect_expiry(s, world_now_s() + AGAIN_S);
         return;
     }
-    log_say(LOG_NOTICE, "volume %s: its retained copy on %s has expired", v->record.name,
-            copy->host);
+    log_say(LOG_NOTICE, "volume %s: its retained copy on %s has expired", v->name, copy->host);
 }
 
 static void on_expiry(void *arg, uint32_t events)
@@ -159,8 +158,8 @@ static int store_drop(struct service *s, struct vol *v, const struct request *re
     if (r < 0)
         return r;
     vol_say(v, "dropped: the copy on %s", copy.host);
-    log_say(LOG_NOTICE, "volume %s: its retained copy on %s was dropped by uid %u pid %d",
-            v->record.name, copy.host, request->caller.uid, request->caller.pid);
+    log_say(LOG_NOTICE, "volume %s: its retained copy on %s was dropped by uid %u pid %d", v->name,
+            copy.host, request->caller.uid, request->caller.pid);
     migration_collect(s);
     return 0;
 }

@@ -1,4 +1,5 @@
 /* What was discovered goes into the catalogue, a batch in one commit. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,8 +32,8 @@ static void fill_primary(struct service *s, const struct vol *v, struct copy *re
     (void)catalog_get_copy(s->catalog, v->record.primary, ret);
     uuid_copy(ret->cid, v->record.primary);
     uuid_copy(ret->volume, v->record.uuid);
-    memcpy(ret->name, v->record.name, sizeof(ret->name));
-    memcpy(ret->host, v->record.host, sizeof(ret->host));
+    snprintf(ret->name, sizeof(ret->name), "%s", v->name);
+    snprintf(ret->host, sizeof(ret->host), "%s", v->record.host);
 }
 
 static int stage_volume(struct service *s, const struct vol *v)

@@ -52,7 +52,9 @@ static int show_job(struct view_volume *to, const struct vol *v)
     if (view_volume_set_stat(to, &m->job.stat) < 0)
         return -ENOMEM;
     if (!phases[m->phase].backwards)
-        memcpy(to->target, m->job.destination, sizeof(to->target));
+        to->target = world_word(m->service, m->job.destination);
+    if (!to->target)
+        return -ENOMEM;
     if (!m->stopped)
         return 0;
     return show_error(to, m->stopped, phases[m->phase].name, m->stopped_offset, m->stopped_text);
@@ -75,15 +77,13 @@ static char *retained_line(struct service *s, const struct vol *v)
 struct view_volume *world_show_volume(struct service *s, const struct vol *v)
 {
     struct site *site = world_site(s, v->record.host);
-    struct view_volume *to = view_volume_open();
+    struct view_volume *to = view_volume_open(v->name);
 
     if (!to)
         return NULL;
     to->number = v->record.number;
-    memcpy(to->name, v->record.name, sizeof(to->name));
-    uuid_unparse_lower(v->record.uuid, to->uuid);
-    memcpy(to->host, v->record.host, sizeof(to->host));
-    memcpy(to->target, v->record.host, sizeof(to->target));
+    uuid_copy(to->uuid, v->record.uuid);
+    to->host = to->target = v->record.host;
     to->retained = retained_line(s, v);
     to->size_bytes = v->size_bytes;
     to->allocated_bytes = v->allocated_bytes;

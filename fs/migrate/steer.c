@@ -78,7 +78,7 @@ static void say_pause(struct migration *m, const struct request *request)
     m->said_paused = paused;
     events_say(m->service, paused ? SAY_PAUSED : SAY_RESUMED,
                EVENT_OF(.vol = m->vol, .request = request),
-               "volume %s: job %" PRIu64 ": %s by uid %u pid %d: %s -> %s", m->vol->record.name,
+               "volume %s: job %" PRIu64 ": %s by uid %u pid %d: %s -> %s", m->vol->name,
                m->job.number, paused ? "paused" : "resumed", request->caller.uid,
                request->caller.pid, m->job.source, m->job.destination);
 }
@@ -87,7 +87,7 @@ void migration_say_phase(struct migration *m)
 {
     m->said_paused = migration_is_paused(m);
     events_say(m->service, SAY_PHASE, EVENT_OF(.vol = m->vol),
-               "volume %s: job %" PRIu64 ": %s: %s -> %s", m->vol->record.name, m->job.number,
+               "volume %s: job %" PRIu64 ": %s: %s -> %s", m->vol->name, m->job.number,
                migration_phase(m), m->job.source, m->job.destination);
 }
 

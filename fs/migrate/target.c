@@ -55,7 +55,7 @@ static int ask(struct admission *a, struct site *site, enum pool_op op, host_don
 {
     struct pool_request request = {.kind = op, .size_bytes = a->vol->size_bytes};
 
-    memcpy(request.name, a->vol->record.name, sizeof(request.name));
+    snprintf(request.name, sizeof(request.name), "%s", a->vol->name);
     if (op == POOL_CLAIM) {
         request.has_expect = 1;
         request.expect = a->vol->identity;

@@ -27,8 +27,7 @@ struct migration;
 struct vol_record {
     uuid_t uuid;
     uint64_t number;
-    char name[TEXT_NAME_BYTES];
-    char host[TEXT_HOST_BYTES];
+    const char *host; /* a word of the service */
     uuid_t primary;
     uint64_t epoch;
     enum volume_status status, previous_status;
@@ -64,6 +63,7 @@ struct vol {
     bool was_shown;            /* somebody may know it: its news are told */
     TAILQ_ENTRY(vol) news;
     struct vol *same_bucket; /* of the service's names */
+    char name[];
 };
 
 struct left {
@@ -109,7 +109,8 @@ struct service {
     void *on_change_arg;
     struct site **sites;
     size_t n_sites;
-    struct names names;             /* of the volumes */
+    struct table words; /* names of hosts that are not configured, for as long as it runs */
+    struct names names; /* of the volumes */
     struct roll by_name, by_number; /* struct vol; by_number is walked where no order matters */
     TAILQ_HEAD(news, vol) news;     /* those that are to be shown anew */
     bool members_new;               /* others are shown than in the current view */
@@ -149,6 +150,11 @@ struct service {
 
 /* registry.c: volumes and hosts. */
 void world_init_volumes(struct service *s);
+/* The same host's name, which stays as long as the service does. NULL: no memory, which cannot be
+ * of one that is configured or was asked for before. */
+const char *world_word(struct service *s, const char *host);
+/* One that is in no table yet. NULL: no memory. */
+struct vol *vol_open(struct service *s, const char *name);
 struct vol *world_volume(struct service *s, const char *name);
 struct vol *world_volume_by_number(struct service *s, uint64_t number);
 struct vol *world_volume_by_uuid(struct service *s, const uuid_t uuid);
@@ -222,7 +228,7 @@ int world_stage_drop(struct service *s, struct copy *copy);
 
 /* Its whole record. Of one that is still to be committed: as it is to be. */
 void vol_recall(const struct vol *v, struct volume *ret);
-/* That record is committed. */
+/* That record of it is committed. */
 void vol_keep(struct vol *v, const struct volume *record);
 
 /* Set one of a volume's notes; a NULL fmt clears it. Without memory the old one is lost too. */

@@ -66,12 +66,16 @@ void view_dates_put(struct view_dates *dates)
         free(dates);
 }
 
-struct view_volume *view_volume_open(void)
+struct view_volume *view_volume_open(const char *name)
 {
-    struct view_volume *volume = calloc(1, sizeof(*volume));
+    size_t n = strlen(name) + 1;
+    struct view_volume *volume = calloc(1, sizeof(*volume) + n);
 
-    if (volume)
-        atomic_init(&volume->refs, 1);
+    if (!volume)
+        return NULL;
+    atomic_init(&volume->refs, 1);
+    volume->host = volume->target = "";
+    memcpy(volume->name, name, n);
     return volume;
 }
 

@@ -71,25 +71,25 @@ struct view_dates {
 struct view_volume {
     atomic_uint refs;
     uint64_t number;
-    char name[TEXT_NAME_BYTES];
-    char uuid[37];
-    char host[TEXT_HOST_BYTES];
-    char *retained; /* the line of `migrate/retained`; NULL: none is */
+    uuid_t uuid;
+    const char *host; /* of the service, as target is */
+    char *retained;   /* the line of `migrate/retained`; NULL: none is */
     uint64_t size_bytes, allocated_bytes;
     enum volume_status status, previous_status; /* previous only while migrating */
     bool recovering;                            /* a job of an earlier run is not decided yet */
     bool has_job;
-    bool aborting;                /* `abort` was written */
-    char target[TEXT_HOST_BYTES]; /* the wanted host */
-    const char *phase;            /* a word of INTERFACE, static */
-    const char *result;           /* of `migrate/status`, static */
-    char *message;                /* NULL: none yet */
-    char *error;                  /* NULL: none */
-    uint64_t job;                 /* number of the job under way or the last; 0: none */
-    struct job_stat *stat;        /* of that job; live byte counts are in meter, if there is one */
-    struct meter *meter; /* of the job under way, else of the last in this run; may be NULL */
-    uint64_t options[4]; /* by enum volume_option of fs/migrate/option.h */
+    bool aborting;         /* `abort` was written */
+    const char *target;    /* the wanted host; "": not known */
+    const char *phase;     /* a word of INTERFACE, static */
+    const char *result;    /* of `migrate/status`, static */
+    char *message;         /* NULL: none yet */
+    char *error;           /* NULL: none */
+    uint64_t job;          /* number of the job under way or the last; 0: none */
+    struct job_stat *stat; /* of that job; live byte counts are in meter, if there is one */
+    struct meter *meter;   /* of the job under way, else of the last in this run; may be NULL */
+    uint64_t options[4];   /* by enum volume_option of fs/migrate/option.h */
     struct view_dates *dates;
+    char name[];
 };
 
 struct view_host {
@@ -174,7 +174,7 @@ void view_set_order(struct view *view, size_t nth, size_t place);
 struct view_dates *view_dates_open(void);
 struct view_dates *view_dates_ref(struct view_dates *dates);
 void view_dates_put(struct view_dates *dates); /* NULL is allowed */
-struct view_volume *view_volume_open(void);
+struct view_volume *view_volume_open(const char *name);
 /* In a volume of its own. 0 or -ENOMEM. */
 int view_volume_set_stat(struct view_volume *volume, const struct job_stat *stat);
 /* Of its job, or of none. */

@@ -11,13 +11,15 @@
 
 static inline struct view_volume *made_up_volume(uint64_t number)
 {
-    struct view_volume *volume = view_volume_open();
+    struct view_volume *volume;
+    char name[16], uuid[37];
 
+    snprintf(name, sizeof(name), "vol%05u", (unsigned)number);
+    snprintf(uuid, sizeof(uuid), "00000000-0000-4000-8000-%012u", (unsigned)number);
+    volume = view_volume_open(name);
     volume->number = number;
-    snprintf(volume->name, sizeof(volume->name), "vol%05u", (unsigned)number);
-    snprintf(volume->uuid, sizeof(volume->uuid), "00000000-0000-4000-8000-%012u", (unsigned)number);
-    strcpy(volume->host, "ssd");
-    strcpy(volume->target, "ssd");
+    uuid_parse(uuid, volume->uuid);
+    volume->host = volume->target = "ssd";
     volume->size_bytes = 1048576;
     volume->allocated_bytes = 65536;
     volume->phase = "idle";
@@ -33,7 +35,7 @@ static inline struct view_volume *made_up_volume(uint64_t number)
 /* The same again, to be changed and published. */
 static inline struct view_volume *made_up_copy(const struct view_volume *from)
 {
-    struct view_volume *volume = view_volume_open();
+    struct view_volume *volume = view_volume_open(from->name);
 
     memcpy((char *)volume + sizeof(volume->refs), (const char *)from + sizeof(from->refs),
            sizeof(*volume) - sizeof(volume->refs));

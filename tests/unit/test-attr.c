@@ -150,7 +150,7 @@ static void set_busy(struct view *view)
     volume->status = VOLUME_MIGRATING;
     volume->previous_status = VOLUME_IN_USE;
     volume->has_job = volume->aborting = true;
-    strcpy(volume->target, "hdd");
+    volume->target = "hdd";
     volume->phase = "copying";
     volume->result = "migrating";
     volume->job = 17;
@@ -253,7 +253,7 @@ TEST(a_volume_of_a_host_that_is_not_configured_has_no_path)
 {
     struct view *view = made_up_view(1);
 
-    strcpy(view_volume_at(view, 0)->host, "gone");
+    view_volume_at(view, 0)->host = "gone";
     CHECK_STR(shown(view, ATTR_DIR_VOLUME, "path"), "null\n");
     view_put(view);
 }

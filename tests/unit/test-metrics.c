@@ -36,7 +36,7 @@ static void begin_job(struct view_volume *volume)
     volume->has_job = true;
     volume->status = VOLUME_MIGRATING;
     volume->phase = "copying";
-    strcpy(volume->target, "hdd");
+    volume->target = "hdd";
     volume->meter = meter_open();
 }
 

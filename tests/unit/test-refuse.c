@@ -13,13 +13,11 @@ struct world {
 static void world_init(struct world *w)
 {
     w->view = view_open(1, 3);
-    w->volume = view_volume_open();
+    w->volume = view_volume_open("db1");
     w->from = view_host_open();
     w->to = view_host_open();
     REQUIRE(w->view && w->volume && w->from && w->to);
-    strcpy(w->volume->name, "db1");
-    strcpy(w->volume->host, "ssd");
-    strcpy(w->volume->target, "ssd");
+    w->volume->host = w->volume->target = "ssd";
     w->volume->number = 1;
     w->volume->phase = "idle";
     w->volume->result = "null";
@@ -83,7 +81,7 @@ TEST(open_tells_what_depends_on_the_state_alone)
 {
     WORLD(w);
     w.volume->has_job = w.volume->recovering = true;
-    strcpy(w.volume->target, "hdd");
+    w.volume->target = "hdd";
     CHECK_EQ(refuse_at_open(w.view, w.volume, &e), -EAGAIN);
     w.volume->recovering = false;
     w.volume->phase = "copying";
@@ -191,7 +189,7 @@ TEST(another_host_while_a_job_runs_is_EALREADY)
     w.volume->has_job = true;
     w.volume->phase = "copying";
     w.volume->status = VOLUME_MIGRATING;
-    strcpy(w.volume->target, "nas");
+    w.volume->target = "nas";
     CHECK_EQ(write_refused(&w, &e), -EALREADY);
     view_put(w.view);
 }

@@ -55,26 +55,37 @@ TEST(what_comes_in_order_is_not_new)
     free(roll.table.items);
 }
 
+static struct vol *make_volume(int i)
+{
+    char name[16];
+    struct vol *v;
+
+    snprintf(name, sizeof(name), "v%d", i);
+    v = vol_open(NULL, name);
+    REQUIRE(v);
+    return v;
+}
+
 TEST(volumes_are_found_by_their_names)
 {
-    struct vol *volumes = calloc(N, sizeof(*volumes)), twin;
+    struct vol *volumes[N], *twin = make_volume(7);
     struct names names = {0};
 
-    REQUIRE(volumes);
     CHECK(!names_find(&names, "v0"));
     for (int i = 0; i < N; i++) {
-        snprintf(volumes[i].record.name, sizeof(volumes[i].record.name), "v%d", i);
-        CHECK_EQ(names_add(&names, &volumes[i]), 0);
+        volumes[i] = make_volume(i);
+        CHECK_EQ(names_add(&names, volumes[i]), 0);
     }
-    twin = volumes[7];
-    CHECK_EQ(names_add(&names, &twin), -EEXIST);
+    CHECK_EQ(names_add(&names, twin), -EEXIST);
     for (int i = 0; i < N; i += 2)
-        names_remove(&names, &volumes[i]);
+        names_remove(&names, volumes[i]);
     for (int i = 0; i < N; i++)
-        CHECK(names_find(&names, volumes[i].record.name) == (i % 2 ? &volumes[i] : NULL));
+        CHECK(names_find(&names, volumes[i]->name) == (i % 2 ? volumes[i] : NULL));
     CHECK_EQ(names.n, N / 2);
     names_deinit(&names);
-    free(volumes);
+    for (int i = 0; i < N; i++)
+        free(volumes[i]);
+    free(twin);
 }
 
 TEST_MAIN

@@ -29,7 +29,7 @@ TEST(volumes_are_found_by_name_and_by_number)
     for (size_t i = 0; i < n; i++) {
         struct view_volume *volume = made_up_volume(2 * i + 1);
 
-        snprintf(volume->name, sizeof(volume->name), "v%04zu", n - i);
+        snprintf(volume->name, sizeof("vol00001"), "v%04zu", n - i);
         REQUIRE(view_set(view, i, volume) == 0);
         view_set_order(view, n - 1 - i, i);
     }
