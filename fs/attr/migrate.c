@@ -152,7 +152,7 @@ static void candidates_show(const struct attr_of *of, struct text *out)
 
 static void show_option(const struct attr_of *of, struct text *out, enum volume_option option)
 {
-    row_option(out, &volume_options[option], of->volume->options[option]);
+    row_option(out, &volume_options[option], option_of(of->volume->options, option));
 }
 
 static void speed_show(const struct attr_of *of, struct text *out)

@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +9,14 @@
 
 #define BUCKETS_MIN 64
 
-static struct entry **bucket_of(const struct image *image, uint32_t hash)
+static size_t bucket_at(const struct image *image, const void *key, size_t n_key)
 {
-    return &image->buckets[hash & (image->n_buckets - 1)];
+    return crc32c(0, key, n_key) & (image->n_buckets - 1);
+}
+
+static struct entry **bucket_of(const struct image *image, const void *key, size_t n_key)
+{
+    return &image->buckets[bucket_at(image, key, n_key)];
 }
 
 static void free_entries(struct image *image)
@@ -39,7 +45,7 @@ static void move_entries(struct image *from, struct image *to)
     for (size_t i = 0; i < from->n_buckets; i++) {
         for (entry = from->buckets[i]; entry; entry = next) {
             next = entry->next;
-            bucket = bucket_of(to, entry->hash);
+            bucket = bucket_of(to, entry->data, entry->n_key);
             entry->next = *bucket;
             *bucket = entry;
         }
@@ -95,12 +101,11 @@ struct entry *image_entry(const struct record_key *key, const void *bytes, size_
     struct entry *entry;
 
     assert(n_bytes <= RECORD_MAX_BYTES);
-    entry = malloc(sizeof(*entry) + key->n + n_bytes);
+    entry = malloc(offsetof(struct entry, data) + key->n + n_bytes);
     if (!entry)
         return NULL;
     entry->next = NULL;
-    entry->hash = crc32c(0, key->bytes, key->n);
-    entry->n_key = (uint16_t)key->n;
+    entry->n_key = (uint8_t)key->n;
     entry->n_bytes = (uint16_t)n_bytes;
     memcpy(entry->data, key->bytes, key->n);
     if (n_bytes > 0)
@@ -109,13 +114,11 @@ struct entry *image_entry(const struct record_key *key, const void *bytes, size_
 }
 
 /* The link that leads to the entry of a key, or the one at the end of its bucket. */
-static struct entry **link_of(const struct image *image, uint32_t hash, const void *key,
-                              size_t n_key)
+static struct entry **link_of(const struct image *image, const void *key, size_t n_key)
 {
-    struct entry **link = bucket_of(image, hash);
+    struct entry **link = bucket_of(image, key, n_key);
 
-    while (*link && ((*link)->hash != hash || (*link)->n_key != n_key ||
-                     memcmp((*link)->data, key, n_key) != 0))
+    while (*link && ((*link)->n_key != n_key || memcmp((*link)->data, key, n_key) != 0))
         link = &(*link)->next;
     return link;
 }
@@ -125,7 +128,7 @@ void image_put(struct image *image, struct entry *entry)
     struct entry **link;
 
     assert(image->n_buckets > 0);
-    link = link_of(image, entry->hash, entry->data, entry->n_key);
+    link = link_of(image, entry->data, entry->n_key);
     entry->next = NULL;
     if (*link) {
         entry->next = (*link)->next;
@@ -144,7 +147,7 @@ void image_remove(struct image *image, const void *key, size_t n_key)
 
     if (image->n_buckets == 0)
         return;
-    link = link_of(image, crc32c(0, key, n_key), key, n_key);
+    link = link_of(image, key, n_key);
     gone = *link;
     if (!gone)
         return;
@@ -178,7 +181,7 @@ const struct entry *image_find(const struct image *image, const void *key, size_
 {
     if (image->n_buckets == 0)
         return NULL;
-    return *link_of(image, crc32c(0, key, n_key), key, n_key);
+    return *link_of(image, key, n_key);
 }
 
 const struct entry *image_next(const struct image *image, const struct entry *entry)
@@ -188,7 +191,7 @@ const struct entry *image_next(const struct image *image, const struct entry *en
     if (entry) {
         if (entry->next)
             return entry->next;
-        i = (entry->hash & (image->n_buckets - 1)) + 1;
+        i = bucket_at(image, entry->data, entry->n_key) + 1;
     }
     for (; i < image->n_buckets; i++)
         if (image->buckets[i])

@@ -17,13 +17,12 @@
 #define SHELF_N          (RECORD_KIND_N + 1)
 #define SHELF_BIT(shelf) (1U << (shelf))
 
-struct entry {
+struct entry {                               /* there are two for each volume */
     struct entry *next;                      /* of the same bucket */
     struct entry *shelf_next, **shelf_pprev; /* of the same shelf, once it is in an image */
-    uint32_t hash;
-    uint16_t n_key;
-    uint16_t n_bytes; /* of the record; 0: a record that is to be dropped */
-    uint8_t data[];   /* the key, then the record */
+    uint16_t n_bytes;                        /* of the record; 0: a record that is to be dropped */
+    uint8_t n_key;
+    uint8_t data[]; /* the key, then the record */
 };
 
 /* {0} is an empty one. It stays where it is: entries point to it. */

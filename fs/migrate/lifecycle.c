@@ -98,8 +98,8 @@ static void fill(struct migration *m, struct site *to, uid_t uid, const struct p
     memcpy(m->job.destination, to->host->config.name, sizeof(m->job.destination));
     uuid_copy(m->job.source_cid, v->record.primary);
     uuid_generate(m->job.destination_cid);
-    m->job.verify = v->options[VOLUME_OPTION_VERIFY] == VERIFY_FULL;
-    m->job.keep_s = v->options[VOLUME_OPTION_KEEP];
+    m->job.verify = option_of(v->options, VOLUME_OPTION_VERIFY) == VERIFY_FULL;
+    m->job.keep_s = option_of(v->options, VOLUME_OPTION_KEEP);
     m->job.uid = uid;
     m->job.error_offset = UINT64_MAX;
     m->job.stat.queued_at_s = world_now_s();

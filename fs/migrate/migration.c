@@ -143,7 +143,7 @@ static int store(struct migration *m, enum phase_id phase, struct err *e)
 
 bool migration_is_paused(const struct migration *m)
 {
-    bool told = m->service->pause || m->vol->options[VOLUME_OPTION_PAUSE];
+    bool told = m->service->pause || option_of(m->vol->options, VOLUME_OPTION_PAUSE);
 
     return told && phases[m->phase].pauses && !m->recovering;
 }

@@ -36,6 +36,12 @@ extern const struct option_row volume_options[VOLUME_OPTION_N];
 extern const struct option_row max_jobs_option, max_queue_option, drain_option, speed_option,
     pause_option;
 
+/* Of a volume. values: NULL where all are as preset. */
+static inline uint64_t option_of(const uint64_t *values, enum volume_option option)
+{
+    return values ? values[option] : volume_options[option].preset;
+}
+
 /* A word to a value. 0 or -EINVAL. */
 int option_parse(const struct option_row *row, const char *word, uint64_t *ret);
 /* A value as its file shows it, without a newline. */

@@ -176,7 +176,7 @@ static int place_all(struct service *s, struct view **ret)
 
         if (!v->shown)
             continue;
-        v->place = n++;
+        v->place = (uint32_t)n++;
         if (view_set(view, v->place, view_volume_ref(v->shown)) < 0)
             return -ENOMEM;
     }

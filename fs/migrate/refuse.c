@@ -110,7 +110,7 @@ static bool is_full(const struct question *q)
 static bool is_queue_full(const struct question *q)
 {
     const struct view_host *from = view_host_by_name(q->view, q->volume->host);
-    bool waits = q->view->pause || q->volume->options[VOLUME_OPTION_PAUSE] ||
+    bool waits = q->view->pause || option_of(q->volume->options, VOLUME_OPTION_PAUSE) ||
                  q->view->n_queued > 0 || q->view->n_running >= q->view->max_jobs ||
                  q->host->n_jobs >= q->host->max_jobs || (from && from->n_jobs >= from->max_jobs);
 

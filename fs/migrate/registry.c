@@ -139,8 +139,6 @@ int world_add_volume(struct service *s, struct vol *v)
     if (r < 0)
         return r;
     s->notes_new |= v->conflict != NULL;
-    for (int i = 0; i < VOLUME_OPTION_N; i++)
-        v->options[i] = volume_options[i].preset;
     world_count_at(v, world_site(s, v->record.host));
     world_touch(v, UINT32_MAX);
     world_touch_service(s, EVENT_BIT(EVENT_MEMBERS));
@@ -153,6 +151,7 @@ static void forget(struct vol *v)
     if (v->meter)
         meter_close(v->meter);
     free(v->left);
+    free(v->options);
     free(v->conflict);
     free(v->warning);
     free(v->message);

@@ -2,11 +2,30 @@
  * Writes that change a setting: parse, store in the world, show. They live until changed or
  * restart.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/log.h"
 #include "fs/migrate/events.h"
 #include "fs/migrate/migration.h"
+
+static int set_option(struct vol *v, enum volume_option option, const char *word, struct err *e)
+{
+    const struct option_row *row = &volume_options[option];
+    uint64_t value;
+
+    if (option_parse(row, word, &value) < 0)
+        return err_set(e, EINVAL, "%s takes %s", row->name, row->takes);
+    if (!v->options) {
+        v->options = malloc(VOLUME_OPTION_N * sizeof(*v->options));
+        if (!v->options)
+            return err_set(e, ENOMEM, "no memory for %s", row->name);
+        for (int i = 0; i < VOLUME_OPTION_N; i++)
+            v->options[i] = volume_options[i].preset;
+    }
+    v->options[option] = value;
+    return 0;
+}
 
 static void store_volume_option(struct service *s, struct request *request,
                                 enum volume_option option)
@@ -14,7 +33,7 @@ static void store_volume_option(struct service *s, struct request *request,
     const struct option_row *row = &volume_options[option];
     struct vol *v = world_volume_by_number(s, request->subject.volume);
     struct err e = {0};
-    int r = 0;
+    int r;
 
     if (!v) {
         request_done(request, s, -ENODEV);
@@ -22,8 +41,8 @@ static void store_volume_option(struct service *s, struct request *request,
     }
     if (row->latched && v->migration)
         r = err_set(&e, EBUSY, "%s cannot change while a job runs", row->name);
-    else if (option_parse(row, request->word, &v->options[option]) < 0)
-        r = err_set(&e, EINVAL, "%s takes %s", row->name, row->takes);
+    else
+        r = set_option(v, option, request->word, &e);
     if (r < 0) {
         r = vol_refuse(v, request, &e);
     } else {

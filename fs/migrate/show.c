@@ -74,6 +74,17 @@ static char *retained_line(struct service *s, const struct vol *v)
                                                                                          : line;
 }
 
+static int show_options(struct view_volume *to, const struct vol *v)
+{
+    if (!v->options)
+        return 0;
+    to->options = malloc(VOLUME_OPTION_N * sizeof(*to->options));
+    if (!to->options)
+        return -ENOMEM;
+    memcpy(to->options, v->options, VOLUME_OPTION_N * sizeof(*to->options));
+    return 0;
+}
+
 struct view_volume *world_show_volume(struct service *s, const struct vol *v)
 {
     struct site *site = world_site(s, v->record.host);
@@ -91,12 +102,11 @@ struct view_volume *world_show_volume(struct service *s, const struct vol *v)
     to->previous_status = v->record.previous_status;
     if ((!v->migration && (!site || !site->host->up)) || v->conflict)
         to->status = VOLUME_ERROR;
-    memcpy(to->options, v->options, sizeof(v->options));
     to->meter = v->meter;
     if (to->meter)
         atomic_fetch_add(&to->meter->refs, 1);
     to->message = v->message ? strdup(v->message) : NULL;
-    if (show_job(to, v) == 0 && (to->message || !v->message))
+    if (show_job(to, v) == 0 && show_options(to, v) == 0 && (to->message || !v->message))
         return to;
     view_volume_put(to);
     return NULL;
@@ -204,7 +214,8 @@ static bool same_numbers(const struct view_volume *a, const struct view_volume *
 static bool same_terms(const struct view_volume *a, const struct view_volume *b)
 {
     return a->has_job == b->has_job && a->recovering == b->recovering &&
-           a->options[VOLUME_OPTION_PAUSE] == b->options[VOLUME_OPTION_PAUSE] &&
+           option_of(a->options, VOLUME_OPTION_PAUSE) ==
+               option_of(b->options, VOLUME_OPTION_PAUSE) &&
            a->allocated_bytes == b->allocated_bytes && a->size_bytes == b->size_bytes;
 }
 

@@ -47,7 +47,7 @@ static uint64_t least(uint64_t speed, uint64_t budget, uint64_t n_shares)
 static uint64_t speed_of(const struct migration *m)
 {
     const struct service *s = m->service;
-    uint64_t speed = m->vol->options[VOLUME_OPTION_SPEED];
+    uint64_t speed = option_of(m->vol->options, VOLUME_OPTION_SPEED);
 
     speed = least(speed, m->from->host->speed_bytes_per_s, m->from->n_moving);
     speed = least(speed, m->to->host->speed_bytes_per_s, m->to->n_moving);

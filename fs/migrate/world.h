@@ -43,24 +43,24 @@ struct vol {
     struct io_identity identity; /* of its primary copy */
     uint64_t size_bytes, allocated_bytes;
     uint64_t seen;      /* the host's scan number that named it last */
+    uint32_t dirty;     /* EVENT_BITs since it was shown */
+    uint32_t place;     /* in the order of the numbers, of those that are shown */
     bool moved;         /* it was switched in this run: late news of its old places may be about */
     bool unlisted;      /* its file is there, but cannot be a volume as it is */
     bool checking_gone; /* asked its host whether it is gone */
     bool unsaved;       /* its records are still to be committed; a new one is not shown */
+    bool is_news;       /* stands in the service's list of news */
+    bool was_shown;     /* somebody may know it: its news are told */
     struct left *left;  /* its last old copy, which was removed; NULL: none was in this run */
     char *conflict;     /* evidence that fits no record: a human decides; NULL: none (vol_note) */
     char *warning;      /* what a human should look at though the volume is well; NULL: nothing */
     char *message;      /* the answer to the last request; NULL: none yet */
-    uint64_t options[VOLUME_OPTION_N];
-    uuid_t retained; /* cid of its old source that is kept; null: none */
+    uint64_t *options;  /* VOLUME_OPTION_N; NULL: as preset */
+    uuid_t retained;    /* cid of its old source that is kept; null: none */
     struct migration *migration;
     struct admission *admission; /* a request that is being checked */
     struct meter *meter;
     struct view_volume *shown; /* in the current view; NULL: not yet */
-    size_t place;              /* in the order of the numbers, of those that are shown */
-    uint32_t dirty;            /* EVENT_BITs since */
-    bool is_news;              /* stands in the service's list of news */
-    bool was_shown;            /* somebody may know it: its news are told */
     TAILQ_ENTRY(vol) news;
     struct vol *same_bucket; /* of the service's names */
     char name[];

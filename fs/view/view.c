@@ -102,6 +102,7 @@ void view_volume_put(struct view_volume *volume)
     meter_close(volume->meter);
     view_dates_put(volume->dates);
     free(volume->stat);
+    free(volume->options);
     free(volume->message);
     free(volume->error);
     free(volume->retained);

@@ -87,7 +87,7 @@ struct view_volume {
     uint64_t job;          /* number of the job under way or the last; 0: none */
     struct job_stat *stat; /* of that job; live byte counts are in meter, if there is one */
     struct meter *meter;   /* of the job under way, else of the last in this run; may be NULL */
-    uint64_t options[4];   /* by enum volume_option of fs/migrate/option.h */
+    uint64_t *options;     /* by enum volume_option of fs/migrate/option.h; NULL: as preset */
     struct view_dates *dates;
     char name[];
 };

@@ -24,8 +24,6 @@ static inline struct view_volume *made_up_volume(uint64_t number)
     volume->allocated_bytes = 65536;
     volume->phase = "idle";
     volume->result = result_names[RESULT_NULL];
-    volume->options[0] = 1;
-    volume->options[1] = UINT64_MAX;
     volume->dates = view_dates_open();
     for (int event = 0; event < EVENT_N; event++)
         volume->dates->at[event] = (struct timespec){1700000000 + event, 5};
@@ -40,6 +38,7 @@ static inline struct view_volume *made_up_copy(const struct view_volume *from)
     memcpy((char *)volume + sizeof(volume->refs), (const char *)from + sizeof(from->refs),
            sizeof(*volume) - sizeof(volume->refs));
     volume->stat = NULL;
+    volume->options = NULL;
     if (from->stat && view_volume_set_stat(volume, from->stat) < 0)
         abort();
     volume->message = from->message ? strdup(from->message) : NULL;

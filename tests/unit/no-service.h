@@ -9,8 +9,11 @@
 
 static const char *const verify_words[] = {"off", "full", NULL};
 const struct option_row volume_options[VOLUME_OPTION_N] = {
-    [VOLUME_OPTION_VERIFY] = {.name = "verify", .kind = OPTION_WORD, .words = verify_words},
-    [VOLUME_OPTION_SPEED] = {.name = "speed", .kind = OPTION_SPEED},
+    [VOLUME_OPTION_VERIFY] = {.name = "verify",
+                              .kind = OPTION_WORD,
+                              .words = verify_words,
+                              .preset = VERIFY_FULL},
+    [VOLUME_OPTION_SPEED] = {.name = "speed", .kind = OPTION_SPEED, .preset = SPEED_MAX},
     [VOLUME_OPTION_KEEP] = {.name = "keep", .kind = OPTION_COUNT},
 };
 const struct option_row max_jobs_option = {.name = "max_jobs", .kind = OPTION_COUNT};

@@ -157,7 +157,9 @@ static void set_busy(struct view *view)
     view_volume_set_stat(volume, &(struct job_stat){11, 12, 0, 1000, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1});
     volume->message = strdup("accepted 17: ssd -> hdd\nx");
     volume->error = strdup("EIO copying 4096 bad\033[2J");
+    volume->options = calloc(VOLUME_OPTION_N, sizeof(*volume->options));
     volume->options[VOLUME_OPTION_VERIFY] = VERIFY_OFF;
+    volume->options[VOLUME_OPTION_SPEED] = SPEED_MAX;
     volume->options[VOLUME_OPTION_KEEP] = 86400;
     volume->retained = strdup("hdd 1048576 2026-11-22T07:17:00Z");
     volume->meter = meter;
