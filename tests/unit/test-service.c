@@ -54,15 +54,26 @@ static bool await(struct world *w, const uint32_t *events, enum event event)
     return r == 0;
 }
 
+/* It appears with its size: the agent does not see it grow. */
 static void make_file(const struct world *w, const char *name, off_t size)
 {
-    char path[128];
+    char path[128], hidden[128];
     int fd;
 
     snprintf(path, sizeof(path), "%s/%s", w->path, name);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    snprintf(hidden, sizeof(hidden), "%s/.new", w->path);
+    fd = open(hidden, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     REQUIRE(fd >= 0 && ftruncate(fd, size) == 0);
     close(fd);
+    REQUIRE(rename(hidden, path) == 0);
+}
+
+static void grow_file(const struct world *w, const char *name, off_t size)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/%s", w->path, name);
+    REQUIRE(truncate(path, size) == 0);
 }
 
 static void begin(struct world *w)
@@ -109,7 +120,7 @@ TEST(a_new_volume_is_told_of_as_a_member_alone)
     CHECK(view_volume_by_name(view, "db1"));
     view_put(view);
     CHECK_EQ(w.n_of_volumes, 0);
-    make_file(&w, "db1", 8192);
+    grow_file(&w, "db1", 8192);
     CHECK(await(&w, &w.of_volumes, EVENT_SIZE));
     end(&w);
 }
