@@ -92,6 +92,22 @@ eq "$(returned 6 changed) $(returned 7 failed) $(returned 8 failed)" "false null
 eq "$(returned 9 failed)" null
 eq "$(counted ok) $(counted ignored) $(value db1/host) $(number db1 job)" "10 1 hdd 3"
 
+play "$(ours 'name: db1, host: ssd, speed: 50M, keep: 3600')" \
+    "$(ours 'name: db1, host: ssd, speed: 50M, keep: 3600')" \
+    "$(ours 'name: db1, host: ssd, speed: max, keep: 0' 'check_mode: true')" \
+    "$(ours 'name: db1, host: ssd, speed: fast')" \
+    "$(ours 'name: db1, host: ssd, keep: -1')"
+proves "speed and keep hold for the job, and a second time nothing changes"
+eq "$(returned 0 changed host) $(returned 1 changed host)" "true ssd false ssd"
+eq "$(value db1/migrate/speed) $(value db1/migrate/keep)" "$((50 << 20)) 3600"
+like "$(value db1/migrate/retained)" "hdd 4194304 20*"
+eq "$(returned 2 changed)" true "in check mode"
+proves "what they cannot be fails with the reason"
+like "$(returned 3 msg)" "cannot write fast to migrate/speed of db1: refused EINVAL: speed takes ?*"
+like "$(returned 4 msg)" "cannot write -1 to migrate/keep of db1: refused EINVAL: keep takes ?*"
+eq "$(counted ignored) $(number db1 job)" "2 4"
+put drop "$MNT/db1/migrate/retained"
+
 stop_ferryfs
 hold_copies
 start_ferryfs
@@ -99,6 +115,8 @@ play "$(ours 'name: db2, host: hdd, wait: false')" \
     "$(ours 'name: db2, host: hdd, wait: false')" \
     "$(ours 'name: db2, host: hdd, timeout: 1')" \
     "$(ours 'name: db2, host: small')" \
+    "$(ours 'name: db2, host: hdd, wait: false, speed: 1M')" \
+    "$(ours 'name: db2, host: hdd, keep: 5')" \
     "$(ours 'name: db2, state: aborted' 'check_mode: true')" \
     "$(ours 'name: db2, state: aborted')" \
     "$(ours 'name: db2, state: aborted')" \
@@ -111,12 +129,15 @@ like "$(returned 2 msg)" "db2 has not ended after 1 s: it is [a-z]*, [0-9]* %"
 like "$(returned 2 result)" "@(starting|migrating)"
 proves "another host meanwhile is refused with the reason"
 like "$(returned 3 msg)" "*refused EALREADY: already moving to hdd*"
+proves "the speed of a job changes, and what cannot change while it runs is refused with the reason"
+eq "$(returned 4 changed) $(value db2/migrate/speed)" "true 1048576"
+like "$(returned 5 msg)" "cannot write 5 to migrate/keep of db2: refused EBUSY: keep cannot change while a job runs"
 proves "state=aborted stops the job, puts the volume back, and a second time changes nothing"
-eq "$(returned 4 changed target)" "true hdd" "in check mode"
-eq "$(returned 5 changed result host status)" "true aborted ssd available"
-eq "$(returned 6 changed)" false
-eq "$(returned 7 changed host)" "false ssd" "it is where it should be, though its last job was aborted"
-eq "$(counted ignored)" 2
+eq "$(returned 6 changed target)" "true hdd" "in check mode"
+eq "$(returned 7 changed result host status)" "true aborted ssd available"
+eq "$(returned 8 changed)" false
+eq "$(returned 9 changed host)" "false ssd" "it is where it should be, though its last job was aborted"
+eq "$(counted ignored)" 3
 
 stop_ferryfs
 fault "call=pwrite,program=copy-worker,from,do=EIO"

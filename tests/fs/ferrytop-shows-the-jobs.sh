@@ -209,8 +209,21 @@ on_screen
 stop_ferryfs
 shows "^ferrytop: (cannot read|no ferryfs is mounted at) $MNT"
 is_restored 1
-start_ferryfs
+printf '[host %s]\npath = %s\n' ssd "$POOLS/ssd" hdd "$POOLS/hdd" >"$WORLD/conf"
+args=("${HOST_ARGS[@]}")
+HOST_ARGS=()
+start_ferryfs -c "$WORLD/conf"
 on_screen
+
+proves "a host that the configuration has no more stays until a restart, and so does ferrytop"
+sed -i '/hdd/d' "$WORLD/conf"
+kill -HUP "$DAEMON"
+until_true grep -q "nothing changes: the number of hosts has changed; that takes a restart" "$LOG" || wrong "it is not refused"
+put 1 "$MNT/.control/hosts/hdd/drain"
+shows "^hdd .* drain 0\$"
+
+proves "when the daemon is killed ferrytop ends, with a message, and the terminal is as before"
+HOST_ARGS=("${args[@]}")
 kill_ferryfs
 shows "^ferrytop: cannot read $MNT: "
 is_restored 1
