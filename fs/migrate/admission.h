@@ -37,15 +37,10 @@ void admission_try_next(struct admission *a, const struct err *e);
 /* The storage agrees: what memory knows is asked once more, and the job begins. */
 void admission_accept(struct admission *a);
 
-/* False: another request of the volume is being checked. */
-bool admission_is_free(struct vol *v);
-/* Which hosts the word means, as the view has it. */
-int admission_choose_hosts(const struct view *view, const struct view_volume *volume,
-                           const char *word, struct choice *ret, struct err *e);
-/* Claim the volume, then `done`. The choice is taken over, with success. */
-int admission_begin(struct service *s, struct vol *v, struct request *request,
-                    const struct choice *choice, host_done_fn *done, uint64_t limit_ns);
-host_done_fn admission_on_claimed;
+/* Check whether the volume can go where the word says; retained: the copy that it shall be again,
+ * or NULL. Answers the request, now or later. */
+void admission_start(struct service *s, struct vol *v, struct request *request, const char *word,
+                     const struct copy *retained);
 struct err admission_err(const struct pool_reply *reply);
 
 /* restore.c */

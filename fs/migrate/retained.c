@@ -19,7 +19,7 @@
 
 #include "copy/base/crash.h"
 #include "copy/base/log.h"
-#include "fs/migrate/migration.h"
+#include "fs/migrate/admission.h"
 
 #define AGAIN_S 5 /* after a commit that failed */
 
@@ -173,7 +173,7 @@ static int store_restore(struct service *s, struct vol *v, struct request *reque
         return err_set(e, ENOENT, "nothing is retained");
     if (!copy.hidden)
         return err_set(e, EAGAIN, "the copy on %s is not hidden yet", copy.host);
-    admission_restore(s, v, request, &copy);
+    admission_start(s, v, request, copy.host, &copy);
     return 0;
 }
 

@@ -174,7 +174,7 @@ static void see_volume(struct vol *v, const struct pool_reply *claim)
     v->allocated_bytes = claim->allocated_bytes;
 }
 
-void admission_on_claimed(void *arg, const struct pool_reply *reply, int fd)
+static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
 {
     struct admission *a = arg;
     struct err e;
@@ -196,8 +196,8 @@ void admission_on_claimed(void *arg, const struct pool_reply *reply, int fd)
     }
 }
 
-int admission_choose_hosts(const struct view *view, const struct view_volume *volume,
-                           const char *word, struct choice *ret, struct err *e)
+static int choose_hosts(const struct view *view, const struct view_volume *volume, const char *word,
+                        struct choice *ret, struct err *e)
 {
     const struct view_host *host = view_host_by_name(view, word);
     int r;
@@ -217,13 +217,12 @@ int admission_choose_hosts(const struct view *view, const struct view_volume *vo
     return 0;
 }
 
-/* Which hosts the word means; what asks for no change is answered here (ret_done). */
-static int choose(struct service *s, struct vol *v, const char *word, struct choice *ret,
-                  bool *ret_done, struct err *e)
+/* Which hosts the word means, if it is not refused. */
+static int choose(struct service *s, const struct vol *v, const char *word, struct choice *ret,
+                  struct err *e)
 {
     OWNED(view) struct view *view = NULL;
     struct view_volume *volume;
-    const struct migration *m = v->migration;
     int r;
 
     world_publish(s);
@@ -231,24 +230,13 @@ static int choose(struct service *s, struct vol *v, const char *word, struct cho
     volume = view_volume_by_number(view, v->record.number);
     if (!volume)
         return err_set(e, EAGAIN, "the volume is not recorded yet, try again");
-    *ret_done = true;
-    if (m && !m->job.abort && !phases[m->phase].backwards && !m->recovering &&
-        (strcmp(word, m->job.destination) == 0 || strcmp(word, "auto") == 0)) {
-        vol_say(v, "already moving to %s", m->job.destination);
-        return 0;
-    }
-    if (!m && strcmp(word, v->record.host) == 0) {
-        vol_say(v, "already on %s", word);
-        return 0;
-    }
-    *ret_done = false;
     r = refuse_at_open(view, volume, e);
-    return r < 0 ? r : admission_choose_hosts(view, volume, word, ret, e);
+    return r < 0 ? r : choose_hosts(view, volume, word, ret, e);
 }
 
-/* The choice is taken over, with success. */
-int admission_begin(struct service *s, struct vol *v, struct request *request,
-                    const struct choice *choice, host_done_fn *done, uint64_t limit_ns)
+/* Claim the volume, then `done`. The choice is taken over, with success. */
+static int begin(struct service *s, struct vol *v, struct request *request,
+                 const struct choice *choice, host_done_fn *done, uint64_t limit_ns)
 {
     struct admission *a = calloc(1, sizeof(*a));
     struct site *from = world_site(s, v->record.host);
@@ -274,40 +262,69 @@ int admission_begin(struct service *s, struct vol *v, struct request *request,
     return 0;
 }
 
-/* A look at open(2) ends: the write will look for itself. */
-bool admission_is_free(struct vol *v)
+/* A look at open(2) ends: the write will look for itself. False: another request is being checked.
+ */
+static bool is_free(struct vol *v)
 {
     if (v->admission && !v->admission->to)
         admission_end(v->admission, 0);
     return !v->admission;
 }
 
+/* It asks for no change: that is said. */
+static bool is_so_already(struct vol *v, const char *word)
+{
+    const struct migration *m = v->migration;
+
+    if (m && !m->job.abort && !phases[m->phase].backwards && !m->recovering &&
+        (strcmp(word, m->job.destination) == 0 || strcmp(word, "auto") == 0)) {
+        vol_say(v, "already moving to %s", m->job.destination);
+        return true;
+    }
+    if (!m && strcmp(word, v->record.host) == 0) {
+        vol_say(v, "already on %s", word);
+        return true;
+    }
+    return false;
+}
+
+void admission_start(struct service *s, struct vol *v, struct request *request, const char *word,
+                     const struct copy *retained)
+{
+    struct choice choice = {0};
+    struct err e = {0};
+    int r;
+
+    if (!is_free(v)) {
+        r = err_set(&e, EALREADY, "another request is being checked");
+    } else if (!retained && is_so_already(v, word)) {
+        request_done(request, s, 0);
+        return;
+    } else {
+        r = choose(s, v, word, &choice, &e);
+    }
+    if (r == 0) {
+        r = begin(s, v, request, &choice, on_claimed, CHECK_NS);
+        if (r < 0)
+            err_set(&e, -r, "%s cannot be asked: %s", v->record.host, strerror(-r));
+    }
+    if (r < 0) {
+        free(choice.hosts);
+        request_done(request, s, vol_refuse(v, request, &e));
+    } else if (retained) {
+        v->admission->restores = true;
+        v->admission->retained = *retained;
+    }
+}
+
 void service_store_target(struct service *s, struct request *request)
 {
     struct vol *v = world_volume_by_number(s, request->subject.volume);
-    struct choice choice = {0};
-    struct err e = {0};
-    bool done = false;
-    int r;
 
-    if (!v) {
+    if (v)
+        admission_start(s, v, request, request->word, NULL);
+    else
         request_done(request, s, -ENODEV);
-        return;
-    }
-    if (!admission_is_free(v)) {
-        err_set(&e, EALREADY, "another request is being checked");
-        request_done(request, s, vol_refuse(v, request, &e));
-        return;
-    }
-    r = choose(s, v, request->word, &choice, &done, &e);
-    if (r == 0 && !done) {
-        r = admission_begin(s, v, request, &choice, admission_on_claimed, CHECK_NS);
-        if (r == 0)
-            return;
-        err_set(&e, -r, "%s cannot be asked: %s", v->record.host, strerror(-r));
-    }
-    free(choice.hosts);
-    request_done(request, s, r < 0 ? vol_refuse(v, request, &e) : 0);
 }
 
 /* Only that somebody holds the volume is told at open; everything else is told by the write. */
@@ -348,7 +365,6 @@ void service_admit_target(struct service *s, struct request *request)
         request_done(request, s, vol_refuse(v, request, &e));
         return;
     }
-    if (v->migration || v->admission ||
-        admission_begin(s, v, request, &nowhere, on_probed, PROBE_NS) < 0)
+    if (v->migration || v->admission || begin(s, v, request, &nowhere, on_probed, PROBE_NS) < 0)
         request_done(request, s, 0);
 }

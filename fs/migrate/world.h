@@ -214,9 +214,6 @@ uint64_t world_now_s(void);
 /* target.c: requests that are being checked. Answered with ESHUTDOWN. */
 struct admission;
 void admission_cancel(struct vol *v);
-/* Check whether that retained copy can be the volume again, and begin the job. It answers. */
-void admission_restore(struct service *s, struct vol *v, struct request *request,
-                       const struct copy *retained);
 
 /* retained.c: old sources that are kept for a while. */
 int world_open_expiry(struct service *s);
