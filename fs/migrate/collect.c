@@ -260,10 +260,16 @@ static void collect_from(struct service *s, struct site *site, size_t at)
             look_for_primary(c, world_volume_by_uuid(s, copy->volume), home);
         return;
     }
+    if (site->collect_again) {
+        site->collect_again = false;
+        collect_from(s, site, 0);
+    }
 }
 
 void migration_collect(struct service *s)
 {
-    for (size_t i = 0; i < s->n_sites; i++)
+    for (size_t i = 0; i < s->n_sites; i++) {
+        s->sites[i]->collect_again = s->sites[i]->collecting;
         collect_from(s, s->sites[i], 0);
+    }
 }

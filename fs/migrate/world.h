@@ -96,7 +96,8 @@ struct site { /* a host and what the owner keeps beside it */
     uint64_t offer_ns;              /* not before then */
     struct evacuation_check *check; /* of a request for one; NULL: none is */
     bool was_up;
-    bool collecting; /* under way, of a copy there */
+    bool collecting;    /* under way, of a copy there */
+    bool collect_again; /* from the start: something has changed meanwhile */
 };
 
 struct service {

@@ -138,6 +138,24 @@ stop_ferryfs
 rm "$copy"
 start_ferryfs
 
+proves "many that are dropped at a time go, whatever the order"
+for i in {1..8}; do
+    volume ssd "many$i" 64K dense
+    until_true test -e "$MNT/many$i" || wrong "many$i is not listed"
+    holds keeps "many$i" 3600
+    migrate "many$i" hdd
+done
+mapfile -t last_first < <(sort -r "$MNT/.control/hidden" | cut -d' ' -f3)
+python3 - "$MNT" "${last_first[@]}" <<'END'
+import os, sys
+files = [os.open(f"{sys.argv[1]}/{name}/migrate/retained", os.O_WRONLY) for name in sys.argv[2:]]
+for file in files:
+    os.write(file, b"drop")
+END
+holds until_true none_on ssd
+holds until_true is .control/hidden null
+record_world
+
 proves "keep cannot change while a job runs, and neither can what is retained"
 stop_ferryfs
 hold_copies
