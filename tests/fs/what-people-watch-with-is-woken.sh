@@ -120,7 +120,9 @@ like "$(tail -n 1 "$WORLD/node")" "told volume db1: job * ended: success: *"
 proves "a path unit of systemd starts its service"
 unit told.path <<<"[Path]
 PathModified=$V/status"
-unit told.service <<<"[Service]
+unit told.service <<<"[Unit]
+StartLimitIntervalSec=0
+[Service]
 Type=oneshot
 ExecStart=/bin/sh -c 'cat $V/status >$WORLD/told'"
 boot_machine
