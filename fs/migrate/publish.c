@@ -76,34 +76,47 @@ void world_look_again(struct service *s)
     s->left_is_known = false;
 }
 
-/* Those that are shown for the first time, which are many at a start, have their dates in common:
- * *fresh, made for the first of them. NULL: no memory. */
-static struct view_dates *date(const struct view_volume *before, uint32_t events,
-                               struct view_dates **fresh)
-{
-    struct view_dates *dates;
+/* What the last volume's dates were made of: at a start, and when a host comes or goes, the same
+ * happens to very many, which then have their dates in common. */
+struct dating {
+    struct view_dates *before, *after;
+    uint32_t events;
+};
 
-    if (!before && *fresh)
-        return view_dates_ref(*fresh);
+static void forget_dating(struct dating *last)
+{
+    view_dates_put(last->before);
+    view_dates_put(last->after);
+}
+
+/* NULL: no memory. */
+static struct view_dates *date(const struct view_volume *shown, uint32_t events,
+                               struct dating *last)
+{
+    struct view_dates *before = shown ? shown->dates : NULL, *dates;
+
+    events = before ? events : UINT32_MAX;
+    if (last->after && last->before == before && last->events == events)
+        return view_dates_ref(last->after);
     dates = view_dates_open();
     if (!dates)
         return NULL;
     if (before)
-        memcpy(dates->at, before->dates->at, sizeof(dates->at));
-    stamp(dates->at, before ? events : UINT32_MAX);
-    if (!before)
-        *fresh = view_dates_ref(dates);
+        memcpy(dates->at, before->at, sizeof(dates->at));
+    stamp(dates->at, events);
+    forget_dating(last);
+    *last = (struct dating){before ? view_dates_ref(before) : NULL, view_dates_ref(dates), events};
     return dates;
 }
 
-static int refresh_volume(struct service *s, struct vol *v, struct view_dates **fresh)
+static int refresh_volume(struct service *s, struct vol *v, struct dating *last)
 {
     struct view_volume *shown = world_show_volume(s, v);
 
     if (!shown)
         return -ENOMEM;
     v->dirty |= world_shown_anew(v->shown, shown);
-    shown->dates = date(v->shown, v->dirty, fresh);
+    shown->dates = date(v->shown, v->dirty, last);
     if (!shown->dates) {
         view_volume_put(shown);
         return -ENOMEM;
@@ -143,18 +156,18 @@ static int refresh_site(struct site *site)
 
 static int refresh(struct service *s)
 {
-    struct view_dates *fresh = NULL;
+    struct dating last = {0};
     struct vol *v;
     int r = 0;
 
     TAILQ_FOREACH(v, &s->news, news)
     {
         count(s, v);
-        r = refresh_volume(s, v, &fresh);
+        r = refresh_volume(s, v, &last);
         if (r < 0)
             break;
     }
-    view_dates_put(fresh);
+    forget_dating(&last);
     for (size_t i = 0; i < s->n_sites && r == 0; i++)
         r = refresh_site(s->sites[i]);
     return r;

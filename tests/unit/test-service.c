@@ -76,10 +76,23 @@ static void grow_file(const struct world *w, const char *name, off_t size)
     REQUIRE(truncate(path, size) == 0);
 }
 
-static void begin(struct world *w)
+static void start(struct world *w)
 {
     struct err e = {0};
 
+    REQUIRE(service_open(&w->config, &w->service, &e) == 0);
+    REQUIRE(service_wait(w->service, DEADLINE_S * 1000) == 0);
+    service_on_change(w->service, on_change, w);
+}
+
+static void stop(struct world *w)
+{
+    CHECK_EQ(service_stop(w->service, DEADLINE_S * 1000), 0);
+    service_close(w->service);
+}
+
+static void begin(struct world *w)
+{
     *w = (struct world){.path = "/tmp/ferryfs-service.XXXXXX"};
     REQUIRE(mkdtemp(w->path));
     snprintf(w->state, sizeof(w->state), "%s.state", w->path);
@@ -90,17 +103,14 @@ static void begin(struct world *w)
         .state_dir = w->state, .worker_path = "/none", .hosts = &w->host, .n_hosts = 1};
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->told, NULL);
-    REQUIRE(service_open(&w->config, &w->service, &e) == 0);
-    REQUIRE(service_wait(w->service, DEADLINE_S * 1000) == 0);
-    service_on_change(w->service, on_change, w);
+    start(w);
 }
 
 static void end(struct world *w)
 {
     char command[256];
 
-    CHECK_EQ(service_stop(w->service, DEADLINE_S * 1000), 0);
-    service_close(w->service);
+    stop(w);
     pthread_cond_destroy(&w->told);
     pthread_mutex_destroy(&w->lock);
     snprintf(command, sizeof(command), "rm -r %s %s", w->path, w->state);
@@ -122,6 +132,43 @@ TEST(a_new_volume_is_told_of_as_a_member_alone)
     CHECK_EQ(w.n_of_volumes, 0);
     grow_file(&w, "db1", 8192);
     CHECK(await(&w, &w.of_volumes, EVENT_SIZE));
+    end(&w);
+}
+
+/* The view once both volumes are served. */
+static struct view *await_both(struct world *w)
+{
+    for (;;) {
+        struct view *view = view_get(service_views(w->service));
+        size_t n = 0;
+
+        for (size_t i = 0; i < view->n_volumes; i++)
+            n += view_volume_at(view, i)->status == VOLUME_AVAILABLE ? 1 : 0;
+        if (n == 2)
+            return view;
+        view_put(view);
+        REQUIRE(await(w, &w->of_service, EVENT_METRICS)); /* that anything is another now */
+        pthread_mutex_lock(&w->lock);
+        w->of_service = 0;
+        pthread_mutex_unlock(&w->lock);
+    }
+}
+
+/* Both are in error until their host is up. */
+TEST(what_happened_to_many_at_once_is_dated_once)
+{
+    struct view *view;
+    struct world w;
+
+    begin(&w);
+    make_file(&w, "db1", 4096);
+    make_file(&w, "db2", 4096);
+    view_put(await_both(&w));
+    stop(&w);
+    start(&w);
+    view = await_both(&w);
+    CHECK(view_volume_at(view, 0)->dates == view_volume_at(view, 1)->dates);
+    view_put(view);
     end(&w);
 }
 
