@@ -23,7 +23,6 @@ struct world {
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t told;
     uint32_t of_service, of_volumes; /* EVENT_BITs */
-    unsigned n_of_volumes;
 };
 
 static void on_change(void *arg, enum about about, uint64_t number, uint32_t events)
@@ -34,7 +33,6 @@ static void on_change(void *arg, enum about about, uint64_t number, uint32_t eve
     pthread_mutex_lock(&w->lock);
     w->of_service |= about == ABOUT_SERVICE ? events : 0;
     w->of_volumes |= about == ABOUT_VOLUME ? events : 0;
-    w->n_of_volumes += about == ABOUT_VOLUME ? 1 : 0;
     pthread_cond_broadcast(&w->told);
     pthread_mutex_unlock(&w->lock);
 }
@@ -110,33 +108,14 @@ static void end(struct world *w)
 {
     char command[256];
 
-    stop(w);
     pthread_cond_destroy(&w->told);
     pthread_mutex_destroy(&w->lock);
     snprintf(command, sizeof(command), "rm -r %s %s", w->path, w->state);
     CHECK_EQ(system(command), 0);
 }
 
-/* Nobody can have looked at it: to tell of it would cost a start several calls for each volume. */
-TEST(a_new_volume_is_told_of_as_a_member_alone)
-{
-    struct view *view;
-    struct world w;
-
-    begin(&w);
-    make_file(&w, "db1", 4096);
-    REQUIRE(await(&w, &w.of_service, EVENT_MEMBERS));
-    view = view_get(service_views(w.service));
-    CHECK(view_volume_by_name(view, "db1"));
-    view_put(view);
-    CHECK_EQ(w.n_of_volumes, 0);
-    grow_file(&w, "db1", 8192);
-    CHECK(await(&w, &w.of_volumes, EVENT_SIZE));
-    end(&w);
-}
-
-/* The view once both volumes are served. */
-static struct view *await_both(struct world *w)
+/* The view once so many volumes are served. */
+static struct view *await_served(struct world *w, size_t wanted)
 {
     for (;;) {
         struct view *view = view_get(service_views(w->service));
@@ -144,7 +123,7 @@ static struct view *await_both(struct world *w)
 
         for (size_t i = 0; i < view->n_volumes; i++)
             n += view_volume_at(view, i)->status == VOLUME_AVAILABLE ? 1 : 0;
-        if (n == 2)
+        if (n == wanted)
             return view;
         view_put(view);
         REQUIRE(await(w, &w->of_service, EVENT_METRICS)); /* that anything is another now */
@@ -152,6 +131,21 @@ static struct view *await_both(struct world *w)
         w->of_service = 0;
         pthread_mutex_unlock(&w->lock);
     }
+}
+
+/* Nobody can have looked at it: to tell of it would cost a start several calls for each volume. */
+TEST(a_new_volume_is_told_of_as_a_member_alone)
+{
+    struct world w;
+
+    begin(&w);
+    make_file(&w, "db1", 4096);
+    view_put(await_served(&w, 1));
+    grow_file(&w, "db1", 8192);
+    CHECK(await(&w, &w.of_volumes, EVENT_SIZE));
+    stop(&w);
+    CHECK(!(w.of_volumes & EVENT_BIT(EVENT_PLACE)));
+    end(&w);
 }
 
 /* Both are in error until their host is up. */
@@ -163,12 +157,13 @@ TEST(what_happened_to_many_at_once_is_dated_once)
     begin(&w);
     make_file(&w, "db1", 4096);
     make_file(&w, "db2", 4096);
-    view_put(await_both(&w));
+    view_put(await_served(&w, 2));
     stop(&w);
     start(&w);
-    view = await_both(&w);
+    view = await_served(&w, 2);
     CHECK(view_volume_at(view, 0)->dates == view_volume_at(view, 1)->dates);
     view_put(view);
+    stop(&w);
     end(&w);
 }
 
