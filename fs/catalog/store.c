@@ -10,9 +10,8 @@
 
 #include "fs/catalog/store.h"
 
-#define CHAINS                                                                                     \
-    65521 /* of tdb's hash: some records each where there are 100 000 volumes; a commit reads them \
-           */
+/* Of tdb's hash: a dozen records each where there are 100 000 volumes. A commit reads them all. */
+#define CHAINS 16381
 
 static void note_complaint(struct tdb_context *tdb, enum tdb_debug_level level, const char *fmt,
                            ...) __attribute__((format(printf, 3, 4)));
