@@ -182,12 +182,10 @@ static uint64_t n_to_go(const struct site *site)
 
     for (size_t i = 0; i < volumes->n; i++) {
         const struct vol *v = volumes->items[i];
-        const struct migration *m = v->migration;
+        bool leaves = v->migration && v->migration->from == site;
+        bool is_here = v->shown && strcmp(v->record.host, site->host->config.name) == 0;
 
-        if (m && m->from == site)
-            n++;
-        else if (v->shown && strcmp(v->record.host, site->host->config.name) == 0)
-            n++;
+        n += leaves || is_here ? 1 : 0;
     }
     return n;
 }
