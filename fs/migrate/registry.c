@@ -222,8 +222,11 @@ void vol_keep(struct vol *v, const struct volume *record)
 
 void vol_recall(const struct vol *v, struct volume *ret)
 {
+    int r;
+
     *ret = (struct volume){.last_offset = UINT64_MAX};
-    (void)catalog_get_volume(v->service->catalog, v->record.uuid, ret); /* of a new one: nothing */
+    r = catalog_get_volume(v->service->catalog, v->record.uuid, ret);
+    assert(r == 0 || r == -ENOENT); /* of a new one there is nothing; or it would be written over */
     uuid_copy(ret->uuid, v->record.uuid);
     ret->number = v->record.number;
     snprintf(ret->name, sizeof(ret->name), "%s", v->name);

@@ -1,4 +1,6 @@
 /* What was discovered goes into the catalogue, a batch in one commit. */
+#include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +26,15 @@ static void give_up_saving(struct service *s, const char *why)
 /* A new one, or the one that is recorded with another host. */
 static void fill_primary(struct service *s, const struct vol *v, struct copy *ret)
 {
+    int r;
+
     *ret = (struct copy){.role = COPY_PRIMARY,
                          .state = COPY_MADE,
                          .identity = v->identity,
                          .size_bytes = v->size_bytes,
                          .since_s = world_now_s()};
-    (void)catalog_get_copy(s->catalog, v->record.primary, ret);
+    r = catalog_get_copy(s->catalog, v->record.primary, ret);
+    assert(r == 0 || r == -ENOENT);
     uuid_copy(ret->cid, v->record.primary);
     uuid_copy(ret->volume, v->record.uuid);
     snprintf(ret->name, sizeof(ret->name), "%s", v->name);

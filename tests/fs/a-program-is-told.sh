@@ -79,7 +79,7 @@ migrate db1 ssd
 holds until_true is_logged "notify $WORLD/program: exit 127, of event success: it cannot be run"
 
 proves "one that does not read, and leaves something behind, is waited for by nobody"
-program <<<'sleep 1000 & echo $! >"$1/$FERRYFS_EVENT.pid"'
+program <<<'tail -f /dev/null & echo $! >"$1/$FERRYFS_EVENT.pid"'
 restart
 migrate db1 hdd
 holds until_true test -s "$TOLD/success.pid"
@@ -87,7 +87,7 @@ holds until_true nothing_runs
 cat "$TOLD"/*.pid | xargs kill
 
 proves "one that hangs is killed after its time, and what it started too"
-program <<<'sleep 1000 & echo $! >"$1/$FERRYFS_EVENT.pid"; wait'
+program <<<'tail -f /dev/null & echo $! >"$1/$FERRYFS_EVENT.pid"; wait'
 restart --notify-timeout 1
 migrate db1 ssd
 holds until_true is_logged "notify $WORLD/program: signal 9 (Killed), of event success: it took too long"
@@ -115,7 +115,7 @@ holds until_true test -e "$TOLD/success"
 eq "$(logged 'were dropped')" 1
 
 proves "one that hangs does not hold up the end, and does not survive it"
-program <<<'echo $$ >"$1/$FERRYFS_EVENT.pid"; sleep 1000'
+program <<<'echo $$ >"$1/$FERRYFS_EVENT.pid"; tail -f /dev/null'
 restart
 holds until_true test -s "$TOLD/host-up.pid"
 stop_ferryfs

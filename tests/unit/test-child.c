@@ -323,7 +323,7 @@ TEST(a_group_is_ended_with_all_that_it_started)
 {
     char *const envp[] = {NULL};
     char *const argv[] = {(char[]){"/bin/sh"}, (char[]){"-c"},
-                          (char[]){"/bin/sleep 1000 & echo >&3; wait"}, NULL};
+                          (char[]){"/usr/bin/tail -f /dev/null & echo >&3; wait"}, NULL};
     const struct child_how how = {.stdin_fd = -1, .envp = envp};
     struct child child = CHILD_NONE;
     char byte;

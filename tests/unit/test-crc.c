@@ -33,7 +33,7 @@ TEST(pieces_sum_up_to_the_whole)
 }
 
 /* At every length and start: what is taken in words, and what is left of them. */
-TEST(the_processor_and_the_tables_agree)
+TEST(the_processor_and_the_table_agree)
 {
     uint8_t bytes[80];
 

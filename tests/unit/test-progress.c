@@ -1,6 +1,7 @@
 #include "fs/migrate/progress.h"
 
 #include "check.h"
+#include "copy/base/cleanup.h"
 
 #define MIB UINT64_C(1048576)
 #define NS  UINT64_C(1000000000)
@@ -79,27 +80,27 @@ TEST(rate_and_eta_follow_from_the_last_ten_seconds)
     meter_close(w.meter);
 }
 
-TEST(what_is_read_back_meanwhile_is_in_the_time_left_and_not_in_the_rate)
+TEST(what_is_read_back_is_in_the_time_left_and_in_the_rate_once_all_is_copied)
 {
-    struct world w;
+    static const struct {
+        uint64_t copied, read_back; /* MiB of 100, in 2 s */
+        uint64_t rate;              /* MiB/s */
+        uint64_t eta_s;
+    } rows[] = {
+        {40, 20, 20, 4},  /* 140 MiB are left of both, at 30 MiB/s */
+        {100, 20, 10, 1}, /* 80 MiB, at 60 MiB/s */
+    };
 
-    world_init(&w, 100 * MIB);
-    sample(&w, true, 0, 0, NS);
-    sample(&w, true, 40 * MIB, 20 * MIB, 3 * NS);
-    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 20 * MIB);
-    CHECK_EQ(atomic_load(&w.meter->eta_s), 4); /* 140 MiB are left of both, at 30 MiB/s */
-    meter_close(w.meter);
-}
+    for (size_t i = 0; i < ARRAY_N(rows); i++) {
+        struct world w;
 
-TEST(the_rate_of_what_is_only_read_back_is_its_own)
-{
-    struct world w;
-
-    world_init(&w, 100 * MIB);
-    sample(&w, true, 0, 0, NS);
-    sample(&w, true, 100 * MIB, 20 * MIB, 3 * NS);
-    CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), 10 * MIB);
-    meter_close(w.meter);
+        world_init(&w, 100 * MIB);
+        sample(&w, true, 0, 0, NS);
+        sample(&w, true, rows[i].copied * MIB, rows[i].read_back * MIB, 3 * NS);
+        CHECK_EQ(atomic_load(&w.meter->rate_bytes_per_s), rows[i].rate * MIB);
+        CHECK_EQ(atomic_load(&w.meter->eta_s), rows[i].eta_s);
+        meter_close(w.meter);
+    }
 }
 
 TEST(without_a_worker_eta_is_unknown_and_the_rate_sinks_to_0)
