@@ -241,6 +241,13 @@ kill -STOP "$DAEMON"
 check 2 "FERRYFS CRITICAL - no answer of $MNT: not within 1 s" -t 1
 kill -CONT "$DAEMON"
 ctl release
+# As one is who waits for a request that the daemon has taken before it hung
+mkdir "$WORLD/stuck"
+printf '%s\n' '#!/bin/sh' 'setsid tail -f /dev/null &' 'exec tail -f /dev/null' >"$WORLD/stuck/sed"
+chmod 755 "$WORLD/stuck/sed"
+line=$(PATH=$WORLD/stuck:$PATH within 20 "$MONITORING/check_ferryfs" -m "$MNT" -t 1)
+eq "$? $line" "2 FERRYFS CRITICAL - no answer of $MNT: not within 1 s"
+pkill -f '^tail -f /dev/null'
 PROGRAM=$exporter_pid
 stop_ferryfs
 check 2 "FERRYFS CRITICAL - no answer of $MNT: *No such file*"
