@@ -48,10 +48,10 @@ fi
 proves "after a kill of the daemon the mount unit can be started again"
 in_machine pkill -KILL -x ferryfs
 until_true no_daemon
-systemctl stop run-ferryfs.mount
+holds until_true systemctl stop run-ferryfs.mount # it may be busy for the moment in which inotify is told
 holds systemctl start run-ferryfs.mount
 holds until_true lists db1
-holds systemctl stop run-ferryfs.mount
+holds until_true systemctl stop run-ferryfs.mount
 holds until_true no_daemon
 halt_machine
 finish
