@@ -5,6 +5,7 @@
 
 #include "copy/base/cleanup.h"
 #include "fs/mount/state.h"
+#include "fs/mount/touch.h"
 
 #define NAME_MAX_BYTES 255
 #define NUMBER_SHIFT   16
@@ -189,6 +190,30 @@ static int find_child(const struct view *view, const struct node *parent, const 
     return -ENOENT;
 }
 
+/*
+ * Not fuse_lowlevel_notify_inval_entry, though it says just this: it waits for the lock of the
+ * parent, which is held while requests are served, and a daemon that is killed in that wait never
+ * ends.
+ */
+static void forget_attr(struct mount *mount, fuse_ino_t ino)
+{
+    fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
+}
+
+/*
+ * Taking over an answer's attributes, the kernel forgets first that its own are out of date: who
+ * asks in between is told the old ones (fuse_change_attributes of Linux). It throws away an answer
+ * that news of a change has overtaken, though. The thread that touches comes right after each
+ * change: all of its answers are overtaken.
+ */
+static void forget_if_own(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mount *mount = mount_of(req);
+
+    if (touch_is_own(mount, fuse_req_ctx(req)->pid))
+        forget_attr(mount, ino);
+}
+
 static int lookup(const struct mount *mount, const struct view *view, fuse_ino_t parent,
                   const char *name, struct fuse_entry_param *ret)
 {
@@ -224,10 +249,12 @@ void node_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fuse_entry_param entry = {0};
     int r = lookup(mount, view, parent, name, &entry);
 
-    if (r < 0)
+    if (r < 0) {
         fuse_reply_err(req, -r);
-    else
-        fuse_reply_entry(req, &entry);
+        return;
+    }
+    forget_if_own(req, entry.ino);
+    fuse_reply_entry(req, &entry);
 }
 
 static void reply_attr(fuse_req_t req, fuse_ino_t ino)
@@ -244,10 +271,12 @@ static void reply_attr(fuse_req_t req, fuse_ino_t ino)
         r = node_find(view, &node, &of);
     if (r == 0)
         r = node_stat(mount, &of, &node, &st);
-    if (r < 0)
+    if (r < 0) {
         fuse_reply_err(req, -r);
-    else
-        fuse_reply_attr(req, &st, node_attr_timeout(&node));
+        return;
+    }
+    forget_if_own(req, ino);
+    fuse_reply_attr(req, &st, node_attr_timeout(&node));
 }
 
 void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -283,16 +312,6 @@ void node_statfs(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_statfs(req, &st);
 }
 
-/*
- * Not fuse_lowlevel_notify_inval_entry, though it says just this: it waits for the lock of the
- * parent, which is held while requests are served, and a daemon that is killed in that wait never
- * ends.
- */
-static void forget_attr(struct mount *mount, const struct node *node)
-{
-    fuse_lowlevel_notify_inval_inode(mount->session, node_ino(node), -1, 0);
-}
-
 /* Both are sorted. */
 static void forget_gone(struct mount *mount, const struct view *before, const struct view *now)
 {
@@ -305,7 +324,7 @@ static void forget_gone(struct mount *mount, const struct view *before, const st
         while (j < now->n_volumes && view_volume_at(now, j)->number < number)
             j++;
         if (j == now->n_volumes || view_volume_at(now, j)->number != number)
-            forget_attr(mount, &gone);
+            forget_attr(mount, node_ino(&gone));
     }
 }
 
@@ -317,7 +336,7 @@ static void forget_files(struct mount *mount, uint64_t number, uint32_t events)
             const struct node node = {attr_dirs[id], &attr_dirs[id]->attrs[i], number};
 
             if (is_remembered(&node) && node_wakes(&node, ABOUT_VOLUME, number, events))
-                forget_attr(mount, &node);
+                forget_attr(mount, node_ino(&node));
         }
 }
 
@@ -331,7 +350,7 @@ void node_changed(struct mount *mount, enum about about, uint64_t number, uint32
     if (about != ABOUT_SERVICE || !(events & EVENT_BIT(EVENT_MEMBERS)))
         return;
     now = view_get(mount->views);
-    forget_attr(mount, &root);
+    forget_attr(mount, node_ino(&root));
     forget_gone(mount, mount->known, now);
     view_put(mount->known);
     mount->known = now;

@@ -74,7 +74,7 @@ TEST(st_size_is_true_at_once_after_a_change)
 {
     struct mounted m = mounted_begin(2);
 
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 1000; i++) {
         CHECK_EQ(size_at(&m, "vol00002/status"), 10);
         change_volume(m.service, 2, fail_job, JOB_EVENTS);
         CHECK_EQ(size_at(&m, "vol00002/status"), 6);
