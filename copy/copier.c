@@ -373,13 +373,13 @@ static bool begin_piece(struct slot *slot)
 
 void copier_end_blocks(struct copier *copier)
 {
-    pace_go_on(&copier->pace, copier->slots);
+    pace_go_on(&copier->pace);
 }
 
 void copier_step(struct copier *copier)
 {
     if (!slots_may_begin(copier->slots, copier->job->speed_bytes_per_s) ||
-        !pace_go_on(&copier->pace, copier->slots))
+        !pace_go_on(&copier->pace))
         return;
     while (!slots_are_over(copier->slots) && !copier->pace.waiting) {
         struct slot *slot = slots_take(copier->slots, copier);

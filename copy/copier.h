@@ -32,7 +32,7 @@ void copier_deinit(struct copier *copier);
 
 /* Begin whatever can be begun. */
 void copier_step(struct copier *copier);
-/* Only go on with the blocks that have begun: a flush failed. */
+/* Only go on with the blocks that have begun: a flush failed, or it is over. */
 void copier_end_blocks(struct copier *copier);
 
 /* A flush failed: what it may have lost is copied again. No block has begun. */

@@ -137,6 +137,12 @@ static void keep_checkpoints(struct copy *copy)
         copy->checkpoint_at_ns = next_checkpoint(copy->job);
 }
 
+/* What a failed flush may have lost is written again, once. */
+static bool may_rewrite(const struct copy *copy)
+{
+    return copy->flush_error == -EIO && !copy->rewritten;
+}
+
 static void step(void *arg)
 {
     struct copy *copy = arg;
@@ -146,10 +152,9 @@ static void step(void *arg)
         tell(copy);
     if (slots->n_in_flight == 0)
         tally_beat(&copy->copier.tally);
-    if (slots_are_over(slots))
-        return; /* let it come to rest */
-    if (copy->flush_error < 0) {
-        copier_end_blocks(&copy->copier);
+    if (slots_are_over(slots) || copy->flush_error < 0) { /* let it come to rest */
+        if (slots_are_over(slots) || may_rewrite(copy))
+            copier_end_blocks(&copy->copier);
         return;
     }
     keep_checkpoints(copy);
@@ -195,7 +200,7 @@ static int conduct(struct copy *copy, struct engine_result *ret)
             if (sync_all(copy) == 0)
                 return 0;
         }
-        if (copy->flush_error != -EIO || copy->rewritten)
+        if (!may_rewrite(copy))
             return engine_refuse(ret, copy->flush_error, "cannot flush the destination");
         copy->rewritten = true;
         copy->flush_error = 0;

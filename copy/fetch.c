@@ -94,7 +94,7 @@ static bool may_read(struct slots *slots, struct throttle *throttle, uint64_t sp
     return false;
 }
 
-/* Powers of 2: what follows is aligned to them. */
+/* Whole grains. */
 static size_t stride_bytes(uint64_t speed)
 {
     size_t n_bytes = ENDPOINT_GRAIN_BYTES;
@@ -108,7 +108,8 @@ static size_t stride_bytes(uint64_t speed)
 static bool begin_stride(struct slot *slot)
 {
     struct pace *pace = slot->pace;
-    uint64_t speed = pace->bytes_per_s ? atomic_load(pace->bytes_per_s) : THROTTLE_NONE;
+    bool over = slots_are_over(slot->task.slots); /* soon, at any speed */
+    uint64_t speed = pace->bytes_per_s && !over ? atomic_load(pace->bytes_per_s) : THROTTLE_NONE;
     size_t data_bytes;
     size_t until =
         plan_stride(slot->wanted, slot->at, slot_bytes(slot), stride_bytes(speed), &data_bytes);
@@ -120,10 +121,15 @@ static bool begin_stride(struct slot *slot)
     return true;
 }
 
+/* The lowest one comes first: the mark stands where it does. */
 static void let_wait(struct slot *slot)
 {
-    slot->next = slot->pace->waiting;
-    slot->pace->waiting = slot;
+    struct slot **at = &slot->pace->waiting;
+
+    while (*at && (*at)->piece.start_bytes < slot->piece.start_bytes)
+        at = &(*at)->next;
+    slot->next = *at;
+    *at = slot;
 }
 
 void fetch_next(struct slot *slot, struct pace *pace, struct endpoint *ep,
@@ -133,20 +139,22 @@ void fetch_next(struct slot *slot, struct pace *pace, struct endpoint *ep,
     slot->wanted = wanted;
     slot->fetched = then;
     slot->pace = pace;
-    if (!begin_stride(slot))
+    if (pace->waiting || !begin_stride(slot))
         let_wait(slot);
 }
 
-bool pace_go_on(struct pace *pace, struct slots *slots)
+bool pace_go_on(struct pace *pace)
 {
     struct slot *slot;
 
-    while ((slot = pace->waiting) && !slots_are_over(slots)) {
+    while ((slot = pace->waiting)) {
         pace->waiting = slot->next;
-        if (!begin_stride(slot)) {
+        if (slot_gives_up(slot)) {
+            slot_release(slot);
+        } else if (!begin_stride(slot)) {
             let_wait(slot);
             return false;
         }
     }
-    return !slot;
+    return true;
 }

@@ -28,6 +28,7 @@ void fetch_all(struct slot *slot, struct endpoint *ep, const struct plan_grains 
 void fetch_next(struct slot *slot, struct pace *pace, struct endpoint *ep,
                 const struct plan_grains *wanted, slot_fn *then);
 
-/* In each step: let those that wait go on, unless they are over. false: one waits still, and there
- * will be another step; until then nothing new shall be begun at this pace. */
-bool pace_go_on(struct pace *pace, struct slots *slots);
+/* In each step: let those that wait go on; when they are over without a limit, as far as they are
+ * of use. false: one waits still, and there will be another step; until then nothing new shall be
+ * begun at this pace. */
+bool pace_go_on(struct pace *pace);

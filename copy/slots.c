@@ -188,8 +188,7 @@ bool slot_check_claim(struct slot *slot, struct endpoint *ep)
     return r == 0;
 }
 
-/* What lies before the place where it failed goes on: it may hold the first bad place. */
-static bool gives_up(const struct slot *slot)
+bool slot_gives_up(const struct slot *slot)
 {
     struct slots *slots = slot->task.slots;
 
@@ -201,7 +200,7 @@ static void slot_ended(struct task *task, int r)
 {
     struct slot *slot = (struct slot *)task;
 
-    if (gives_up(slot))
+    if (slot_gives_up(slot))
         slot_release(slot);
     else
         slot->then(slot, r);

@@ -113,6 +113,10 @@ void slot_read(struct slot *slot, struct endpoint *ep, size_t n, slot_fn *then);
 void slot_write(struct slot *slot, struct endpoint *ep, size_t n, slot_fn *then);
 void slot_call(struct slot *slot, int (*call)(struct slot *slot), slot_fn *then);
 
+/* Is it of no use any more? When something has failed, what lies before that place goes on: it may
+ * hold the first bad place. */
+bool slot_gives_up(const struct slot *slot);
+
 /* Is the claim on ep what it was? If not, the slot has failed. */
 bool slot_check_claim(struct slot *slot, struct endpoint *ep);
 

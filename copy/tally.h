@@ -21,6 +21,6 @@ struct tally_step {
 /* start_bytes: settled by an earlier run. */
 void tally_begin(struct tally *tally, struct progress *progress, uint64_t start_bytes);
 void tally_settled(struct tally *tally, struct tally_step step);
-/* Nothing is in flight: whatever it waits for, it is no disk. */
+/* Something was read, or nothing is in flight: whatever it waits for, it is no disk. */
 void tally_beat(struct tally *tally);
 void tally_verified(struct tally *tally, uint64_t n_bytes);

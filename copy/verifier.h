@@ -45,6 +45,9 @@ void verifier_rewind(struct verifier *verifier, uint64_t below_bytes);
 /* Begin whatever can be begun in n_slots_max slots, below the limit. */
 void verifier_step(struct verifier *verifier, unsigned n_slots_max);
 
+/* Only go on with the blocks that have begun: it is over. */
+void verifier_end_blocks(struct verifier *verifier);
+
 /* The copy's flush begins: only where n_repairs is 0. And has ended. */
 void verifier_hold(struct verifier *verifier);
 void verifier_go_on(struct verifier *verifier);

@@ -39,7 +39,9 @@ static void step(void *arg)
 
     if (verify->slots.n_in_flight == 0)
         tally_beat(&verify->tally);
-    if (!slots_are_over(&verify->slots))
+    if (slots_are_over(&verify->slots))
+        verifier_end_blocks(&verify->verifier);
+    else
         verifier_step(&verify->verifier, verify->slots.n_slots);
 }
 

@@ -34,8 +34,8 @@ struct progress {
     _Atomic uint64_t hole_bytes;     /* never read: holes of the source */
     _Atomic uint64_t skipped_bytes;  /* settled by an earlier run */
     _Atomic uint64_t verified_bytes; /* read back and compared */
-    /* One more at every block, and whenever nothing is asked of a disk: it stands still while one
-     * does not answer. */
+    /* One more at every stride of a block, and whenever nothing is asked of a disk: it stands still
+     * while one does not answer. */
     _Atomic uint64_t beats;
     _Atomic uint64_t cloned_bytes; /* share the source's storage */
 };
@@ -67,8 +67,8 @@ struct wire_request {
     uint64_t checkpoint_ns;    /* WIRE_COPY: not more often than this */
     uint32_t destination_zero; /* 1: where nothing is written it reads zero (made empty by us);
                                   0: zeroes are punched or written */
-    uint32_t lease;          /* look per block, 1: at the read lease that the source is under; 0: at
-                                its mtime, as no lease is to be had */
+    uint32_t lease; /* look before each read, 1: at the read lease that the source is under; 0: at
+                       its mtime, as no lease is to be had */
     uint32_t compare_source; /* WIRE_VERIFY: 1: with the source; 0: with the digests of WIRE_COPY,
                                 which must have run in this process from start_bytes 0 */
     uint32_t verify_behind;  /* WIRE_COPY from 0: 1: read back what was flushed while the rest is

@@ -164,6 +164,26 @@ TEST_EACH_WAY(a_comparison_names_the_first_byte_that_differs_and_touches_nothing
     bench_close(bench);
 }
 
+/* The second of the two blocks that differ has come to its end while the first one waits for its
+ * speed: it is a hole of the source. */
+TEST_EACH_WAY(a_comparison_under_a_limit_names_the_first_byte_that_differs)
+{
+    struct bench *bench = bench_open(FAST_DIR, 2 * way.block_bytes);
+    const _Atomic uint64_t speed = 2 * way.block_bytes;
+    uint64_t random = 5;
+
+    volume_write(bench->source_fd, 0, way.block_bytes, 0x5a, &random);
+    REQUIRE(bench_copy(bench) == 0);
+    volume_write(bench->destination_fd, way.block_bytes - 1, 2, 0xa5, NULL);
+    bench_renew(bench);
+    bench->job.compare_source = bench->job.no_repair = true;
+    bench->job.speed_bytes_per_s = &speed;
+    CHECK_EQ(bench_verify(bench), -EILSEQ);
+    CHECK_EQ(bench->result.bad_bytes,
+             volume_difference(bench->source_fd, bench->destination_fd, bench->size_bytes));
+    bench_close(bench);
+}
+
 TEST_EACH_WAY(a_comparison_that_cannot_read_says_where)
 {
     struct bench *bench = bench_full(4 * MIB);
