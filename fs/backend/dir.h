@@ -49,7 +49,11 @@ dir_operation dir_retain;                       /* dir_retain.c */
 int dir_examine_retained(const struct dir *dir, const struct pool_request *request,
                          struct pool_reply *reply, struct err *e);
 
-/* dir_remove.c. From the volume's name, if the copy is there, to its hidden name. */
+/* dir_remove.c. Before the file at the volume's name is touched, which has the expected identity
+ * and is st: it is proved to be the copy, and has that name alone. */
+int dir_may_hide(const struct dir *dir, const struct pool_request *request, const struct stat *st,
+                 const char *hidden, struct err *e);
+/* From the volume's name, if the copy is there, to its hidden name. */
 int dir_hide(const struct dir *dir, const struct pool_request *request, const char *hidden,
              struct err *e);
 

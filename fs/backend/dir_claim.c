@@ -141,9 +141,12 @@ int dir_open(struct dir *dir, const struct pool_request *request, int fd, struct
     int r;
 
     (void)fd;
+    reply->found = POOL_FOUND_PUBLISHED;
     r = open_by_request(dir, request, request->name, &file, e);
-    if (r < 0 && !uuid_is_null(request->cid) && open_hidden(dir, request, &file, &e_hidden) == 0)
+    if (r < 0 && !uuid_is_null(request->cid) && open_hidden(dir, request, &file, &e_hidden) == 0) {
+        reply->found = POOL_FOUND_HIDDEN;
         r = 0; /* otherwise the name's own error says more */
+    }
     if (r == 0)
         r = dir_describe(file, reply, e);
     if (r < 0)

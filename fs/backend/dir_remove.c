@@ -82,6 +82,14 @@ static int check_hidden(const struct dir *dir, const struct pool_request *reques
     return r == 0 ? put_back(dir, hidden, request->name, e) : r < 0 ? r : 0;
 }
 
+int dir_may_hide(const struct dir *dir, const struct pool_request *request, const struct stat *st,
+                 const char *hidden, struct err *e)
+{
+    int r = check_proof(dir, request, st, e);
+
+    return r < 0 ? r : unlink_second_name(dir, request, hidden, e);
+}
+
 int dir_hide(const struct dir *dir, const struct pool_request *request, const char *hidden,
              struct err *e)
 {
@@ -91,9 +99,7 @@ int dir_hide(const struct dir *dir, const struct pool_request *request, const ch
     r = dir_is_at(dir, request->name, &request->expect, &st, e);
     if (r <= 0)
         return r;
-    r = check_proof(dir, request, &st, e);
-    if (r == 0)
-        r = unlink_second_name(dir, request, hidden, e);
+    r = dir_may_hide(dir, request, &st, hidden, e);
     if (r < 0)
         return r;
     CRASH_POINT("pool-remove-begin");

@@ -35,6 +35,11 @@ static int check_tag(int file, const struct pool_request *request, struct err *e
     return err_set(e, ESTALE, "the old copy of %s bears no tag of ours", request->name);
 }
 
+static int gone(const struct dir *dir, const struct pool_request *request, struct err *e)
+{
+    return err_set(e, ESTALE, "the old copy of %s is gone from %s", request->name, dir->path);
+}
+
 /* Its mode takes the power from an ACL that it may have. */
 static int take_possession(int file, const struct pool_request *request, struct err *e)
 {
@@ -58,6 +63,11 @@ static int retain(const struct dir *dir, const struct pool_request *request, con
 
     CRASH_POINT("pool-retain-hidden");
     if (r == 0)
+        r = dir_is_at(dir, hidden, &request->expect, NULL, e);
+    if (r == 0) /* it was taken away just now */
+        return gone(dir, request, e);
+    r = r < 0 ? r : 0;
+    if (r == 0)
         r = take_possession(file, request, e);
     CRASH_POINT("pool-retain-owned");
     if (r == 0)
@@ -74,7 +84,7 @@ static int open_hidden(const struct dir *dir, const struct pool_request *request
     int r = dir_open_expected(dir, hidden, O_RDONLY, &request->expect, ret_fd, e);
 
     if (r == -ENOENT || r == -EMEDIUMTYPE)
-        return err_set(e, ESTALE, "the old copy of %s is gone from %s", request->name, dir->path);
+        return gone(dir, request, e);
     return r < 0 ? r : check_tag(*ret_fd, request, e);
 }
 
@@ -103,18 +113,20 @@ int dir_retain(struct dir *dir, const struct pool_request *request, int fd,
 {
     char hidden[POOL_HIDDEN_BYTES];
     OWNED(fd) int file = -1;
+    struct stat st;
     int r, is_named;
 
     (void)fd;
     (void)ret_fd;
     backend_hidden_name(request->cid, hidden);
-    is_named = dir_is_at(dir, request->name, &request->expect, NULL, e);
-    if (is_named < 0)
-        return is_named;
+    is_named = dir_is_at(dir, request->name, &request->expect, &st, e);
+    r = is_named > 0 ? dir_may_hide(dir, request, &st, hidden, e) : is_named;
+    if (r < 0)
+        return r;
     r = dir_open_expected(dir, is_named ? request->name : hidden, O_RDONLY, &request->expect, &file,
                           e);
     if (r == -ENOENT || r == -EMEDIUMTYPE)
-        return err_set(e, ESTALE, "the old copy of %s is gone from %s", request->name, dir->path);
+        return gone(dir, request, e);
     if (r == 0)
         r = is_named ? tag(file, request, e) : check_tag(file, request, e);
     CRASH_POINT("pool-retain-tagged");

@@ -44,7 +44,7 @@ enum pool_op {
                    ESTALE: not `expect`; ENOENT; EMEDIUMTYPE or EMLINK; EACCES: another's file and
                    we are not root, so its copy could not get its owner */
     POOL_OPEN,  /* the same without a lease and whoever has it open; also finds it as the hidden
-                   `cid` */
+                   `cid`, and says so in `found` */
     POOL_ADMIT, /* name size, fd = the source: could a volume of that name, size, owner and mode be
                    made here? EEXIST something is there; EROFS; EFBIG; EDQUOT; EACCES it cannot have
                    its owner ... It tries with O_TMPFILE where there is that */

@@ -56,10 +56,11 @@ bool world_is_left_copy(struct service *s, const char *host, const struct io_ide
     for (size_t i = 0; i < s->left.n; i++) {
         const struct copy *copy = s->left.items[i];
 
-        /* A retained copy may be all that is left of a volume that is gone: its name lists it. */
+        /* It may be all that is left of a volume that is gone: its name lists it, if it is whole.
+         */
         if (io_same(&copy->identity, identity) && copy->state != COPY_INTENT &&
             strcmp(copy->host, host) == 0)
-            return copy->role != COPY_RETAINED || world_volume_by_uuid(s, copy->volume);
+            return copy->role == COPY_DESTINATION || world_volume_by_uuid(s, copy->volume);
     }
     return false;
 }
@@ -71,9 +72,11 @@ struct collection {
     struct site *site; /* of the copy */
     struct copy copy;
     size_t next; /* place in `left` to go on at */
+    bool by_tag; /* is looked for without its identity: the pool may have moved to another disk */
 };
 
 static void collect_from(struct service *s, struct site *site, size_t at);
+static void look_for_orphan(struct collection *c);
 
 /* It was read before; meanwhile it may have become one that is to be destroyed. */
 static int stage_collected(const struct collection *c)
@@ -177,8 +180,13 @@ static void on_orphan_seen(void *arg, const struct pool_reply *reply, int fd)
     owned_fd(&fd);
     c->site->collecting = false;
     if (reply->error || reply->found == POOL_FOUND_HIDDEN ||
-        (reply->found == POOL_FOUND_PUBLISHED && c->copy.role != COPY_RETAINED)) {
+        (reply->found == POOL_FOUND_PUBLISHED && c->copy.role == COPY_DESTINATION)) {
         collect_from(s, c->site, c->next);
+        return;
+    }
+    if (reply->found != POOL_FOUND_PUBLISHED && c->copy.state != COPY_INTENT && !c->by_tag) {
+        c->by_tag = true;
+        look_for_orphan(take_ptr(c));
         return;
     }
     if (catalog_drop_copy(s->catalog, c->copy.cid) < 0 || catalog_commit(s->catalog, &e) < 0) {
@@ -198,7 +206,7 @@ static void on_orphan_seen(void *arg, const struct pool_reply *reply, int fd)
 static void look_for_orphan(struct collection *c)
 {
     struct pool_request request = {.kind = POOL_EXAMINE,
-                                   .has_expect = c->copy.state != COPY_INTENT,
+                                   .has_expect = c->copy.state != COPY_INTENT && !c->by_tag,
                                    .expect = c->copy.identity};
 
     memcpy(request.name, c->copy.name, sizeof(request.name));
@@ -225,6 +233,8 @@ static struct site *home_of(struct service *s, struct copy *copy)
 
     if (copy->role == COPY_RETAINED && copy->hidden)
         return NULL;
+    if (v && strcmp(copy->host, v->record.host) == 0 && io_same(&copy->identity, &v->identity))
+        return NULL; /* that inode is the volume's own by now */
     if (!v || v->warning || v->migration || v->conflict || !site || !site->host->up)
         return NULL;
     home = world_site(s, v->record.host);

@@ -314,6 +314,7 @@ void world_on_entry(void *arg, struct host *host, const struct pool_entry *raw)
 /* What a whole scan did not name is gone. */
 static void sweep(struct service *s, struct site *site)
 {
+    const struct table *volumes = roll_in_order(&s->by_number); /* what removes sorts */
     uint64_t scan = site->host->scans; /* entries bear the number of the scan to come */
 
     for (size_t i = site->taken.n; i-- > 0;) {
@@ -322,8 +323,8 @@ static void sweep(struct service *s, struct site *site)
         if (taken->seen < scan)
             taken_remove(site, taken->name);
     }
-    for (size_t i = s->by_number.table.n; i-- > 0;) {
-        struct vol *v = s->by_number.table.items[i];
+    for (size_t i = volumes->n; i-- > 0;) {
+        struct vol *v = volumes->items[i];
 
         if (is_at(v, site->host) && v->seen < scan)
             gone(s, v, site->host);

@@ -54,6 +54,7 @@ int evacuation_store(struct site *site, const struct evacuation *evacuation)
         r = catalog_commit(catalog, &e);
     CRASH_POINT("evacuation-after");
     if (r < 0) {
+        catalog_cancel(catalog); /* and what was staged with it */
         log_say(LOG_ERR, "host %s: its evacuation cannot be recorded: %s", evacuation->host,
                 e.text);
         return -EIO;

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/cleanup.h"
@@ -63,84 +62,6 @@ void migration_release(struct migration *m)
     m->destination_fd = -1;
 }
 
-/* One retained copy a volume, of its last migration: the one before goes when that is sure. */
-static int stage_older(struct migration *m)
-{
-    struct copy older;
-
-    if (!world_retained(m->service, m->vol, &older) ||
-        uuid_compare(older.cid, m->job.destination_cid) == 0)
-        return 0;
-    m->older_goes = true;
-    return world_stage_drop(m->service, &older);
-}
-
-/* The one transaction that moves the volume: it is at the destination from here on. */
-static int stage_switch(struct migration *m, struct volume *volume)
-{
-    struct copy source;
-    int r = catalog_get_copy(m->service->catalog, m->job.source_cid, &source);
-
-    if (r < 0)
-        return r;
-    source.role = m->job.keep_s ? COPY_RETAINED : COPY_DELETE_PENDING;
-    source.mtime_ns = m->source_mtime_ns;
-    source.since_s = world_now_s();
-    source.expires_s = m->job.keep_s ? source.since_s + m->job.keep_s : 0;
-    source.hidden = false;
-    m->destination.role = COPY_PRIMARY;
-    m->destination.epoch = volume->epoch + 1;
-    m->destination.expires_s = 0;
-    memcpy(volume->host, m->job.destination, sizeof(volume->host));
-    uuid_copy(volume->primary, m->job.destination_cid);
-    volume->epoch++;
-    r = stage_older(m);
-    if (r == 0)
-        r = catalog_put_copy(m->service->catalog, &source);
-    return r < 0 ? r : catalog_put_volume(m->service->catalog, volume);
-}
-
-static int store(struct migration *m, enum phase_id phase, struct err *e)
-{
-    struct catalog *catalog = m->service->catalog;
-    struct volume volume;
-    struct copy destination = m->destination;
-    struct job job = m->job;
-    int r = 0;
-
-    vol_recall(m->vol, &volume);
-    snprintf(job.phase, sizeof(job.phase), "%s", phases[phase].name);
-    if (phases[phase].switches)
-        r = stage_switch(m, &volume);
-    if (r == 0)
-        r = catalog_put_job(catalog, &job);
-    if (r == 0)
-        r = catalog_put_copy(catalog, &m->destination);
-    if (r < 0) {
-        catalog_cancel(catalog);
-        m->destination = destination;
-        return err_set(e, -r, "cannot be recorded: %s", strerror(-r));
-    }
-    r = phases[phase].switches ? catalog_commit_confirmed(catalog, e) : catalog_commit(catalog, e);
-    if (r < 0) {
-        m->destination = destination;
-        return r;
-    }
-    m->job = job;
-    if (phases[phase].switches) {
-        vol_keep(m->vol, &volume);
-        m->vol->identity = m->destination.identity;
-        m->vol->seen = m->to->host->scans + 1;
-        if (job.keep_s)
-            uuid_copy(m->vol->retained, job.source_cid);
-        else
-            uuid_clear(m->vol->retained);
-        m->vol->moved = true;
-        world_touch(m->vol, EVENT_BIT(EVENT_STATE));
-    }
-    return 0;
-}
-
 bool migration_is_paused(const struct migration *m)
 {
     bool told = m->service->pause || option_of(m->vol->options, VOLUME_OPTION_PAUSE);
@@ -188,7 +109,7 @@ void migration_enter(struct migration *m, enum phase_id phase)
         return;
     }
     migration_crash_point("leaving", m);
-    r = store(m, phase, &e);
+    r = migration_store(m, phase, &e);
     if (r < 0) { /* it did not happen: the volume is where it was, and it is tried again */
         log_say(LOG_ERR, "volume %s: job %" PRIu64 ": %s cannot be entered: %s", m->vol->name,
                 m->job.number, phases[phase].name, e.text);
@@ -376,7 +297,7 @@ int migration_abort(struct migration *m, const struct request *request, struct e
         return err_set(e, EBUSY, "it is rolling back already: %s", m->job.error_text);
     m->job.abort = true;
     CRASH_POINT("abort-before");
-    r = store(m, m->recovering ? m->phase : PHASE_ROLLING_BACK, e);
+    r = migration_store(m, m->recovering ? m->phase : PHASE_ROLLING_BACK, e);
     if (r < 0) {
         m->job.abort = false;
         return err_set(e, EIO, "the catalogue cannot be written");

@@ -194,6 +194,12 @@ void migration_acquire(struct migration *m);
 /* NAMES of the points that fs/migrate has, one a line, into out. */
 void migration_list_crash_points(struct text *out);
 
+/* stage.c: record that it enters a phase; in doubt nothing is changed here. 0 or -errno. */
+int migration_store(struct migration *m, enum phase_id phase, struct err *e);
+
+/* cleaning.c: the phase after the switch. */
+void cleaning_go(struct migration *m);
+
 /* copying.c: the phases of the worker. */
 void copying_go(struct migration *m), verifying_go(struct migration *m);
 void copying_undo(struct migration *m);

@@ -35,7 +35,7 @@ static int grow(struct names *names)
     struct names grown = {.n_buckets = names->n_buckets ? 2 * names->n_buckets : BUCKETS_MIN,
                           .n = names->n};
 
-    if (getrandom(&grown.seed, sizeof(grown.seed), 0) != (ssize_t)sizeof(grown.seed))
+    if (getrandom(&grown.seed, sizeof(grown.seed), 0) < 0) /* of so few bytes it gives all */
         return -errno;
     grown.buckets = calloc(grown.n_buckets, sizeof(*grown.buckets));
     if (!grown.buckets)

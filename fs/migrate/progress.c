@@ -48,7 +48,9 @@ static bool show_percent(struct meter *meter, uint64_t work, uint64_t all)
 
 static uint64_t per(uint64_t amount, uint64_t times, uint64_t parts)
 {
-    return (uint64_t)((unsigned __int128)amount * times / parts);
+    unsigned __int128 n = (unsigned __int128)amount * times / parts;
+
+    return n < UINT64_MAX ? (uint64_t)n : UINT64_MAX;
 }
 
 static uint64_t since(uint64_t before, uint64_t now)

@@ -54,6 +54,7 @@ static void back(struct migration *m)
 static void resume(struct migration *m, enum phase_id phase)
 {
     m->phase = phase;
+    m->said_paused = migration_is_paused(m);
     m->job.stat.resumes++;
     m->service->totals.n_resumes++;
     events_say(m->service, SAY_RECOVERED, EVENT_OF(.vol = m->vol),

@@ -97,11 +97,12 @@ static void add_orphans(struct text *t, struct service *s)
 /* Of all volumes, which is why it is kept until one of the notes changes. */
 static const char *notes(struct service *s)
 {
-    const struct table *names = roll_in_order(&s->by_name);
+    const struct table *names;
     struct text t = {0};
 
     if (!s->notes_new && s->notes)
         return s->notes;
+    names = roll_in_order(&s->by_name);
     for (size_t i = 0; i < names->n; i++) {
         const struct vol *v = names->items[i];
 
@@ -114,7 +115,7 @@ static const char *notes(struct service *s)
     add_orphans(&t, s);
     free(s->notes);
     s->notes = finish(&t);
-    s->notes_new = !s->notes;
+    s->notes_new = !s->notes || !s->left_is_known;
     return s->notes;
 }
 

@@ -8,15 +8,18 @@
 #include "copy/base/log.h"
 #include "fs/migrate/world.h"
 
-/* They are found again, or it is tried again, after the next scan. */
+/* New ones are found again; for those that are recorded it is tried again, after the next scan. */
 static void give_up_saving(struct service *s, const char *why)
 {
+    const struct table *volumes = roll_in_order(&s->by_number); /* what removes sorts */
+
     log_say(LOG_ERR, "what was found in the pools cannot be recorded: %s", why);
     catalog_cancel(s->catalog);
-    for (size_t i = s->by_number.table.n; i-- > 0;) {
-        struct vol *v = s->by_number.table.items[i];
+    for (size_t i = volumes->n; i-- > 0;) {
+        struct vol *v = volumes->items[i];
+        struct volume record;
 
-        if (v->unsaved && !v->shown)
+        if (v->unsaved && catalog_get_volume(s->catalog, v->record.uuid, &record) == -ENOENT)
             world_drop_volume(s, v);
     }
     s->discovered = true;

@@ -164,7 +164,7 @@ struct site *world_site_by_number(struct service *s, uint64_t number);
 int world_add_volume(struct service *s, struct vol *v);
 void world_count_at(struct vol *v, struct site *site);    /* among the volumes of this one now */
 void world_drop_volume(struct service *s, struct vol *v); /* out of the tables, and freed */
-void world_forget_volumes(struct service *s);             /* all, at the end */
+void world_forget_volumes(struct service *s);             /* all, and the words, at the end */
 int world_load(struct service *s, struct err *e);         /* volumes from the catalogue */
 
 /* discover.c: what the agents see. */

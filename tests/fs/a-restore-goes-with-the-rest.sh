@@ -117,6 +117,25 @@ eq "$(result plain) $(value plain/host)" "success bare"
 compared plain $((4 << 20))
 eq "$(stat -c '%a %u %g' "$POOLS/bare/plain")" "640 1234 2345"
 check_world --mount "$MNT"
+proves "killed when its old source is hidden, it stays what it was adopted as"
+put 3600 "$MNT/plain/migrate/keep"
+restore plain ok
+eq "$(result plain) $(value plain/host)" "success ssd"
+stop_ferryfs
+fault "call=fsync,program=pool-agent,at=2,from,do=hold,under=$POOLS/ssd" # the first one is of the folder
+start_ferryfs
+put 3600 "$MNT/plain/migrate/keep"
+restore plain ok
+held
+eq "$(stat -c '%a %u' "$(hidden_on ssd | xargs ls -tc | head -n 1)")" "600 0"
+fails test -e "$POOLS/ssd/plain"
+kill_ferryfs
+no_fault
+start_ferryfs
+holds until_true is plain/status available
+eq "$(value plain/host) $(stat -c '%a %u %g' "$POOLS/bare/plain")" "bare 640 1234 2345"
+like "$(retained plain)" "ssd 4194304 *"
+put 3600 "$MNT/plain/migrate/keep"
 proves "what has xattrs by then is not, and nothing has happened"
 restore plain ok
 eq "$(result plain) $(value plain/host)" "success ssd"

@@ -37,6 +37,13 @@ copy=$(hidden_on ssd)
 stays
 holds grep -q "volume db: its retained copy on ssd may be the last one, and does not expire" "$LOG"
 
+proves "nor is it forgotten when its pool has been copied to another disk"
+cp -a "$copy" "$POOLS/ssd/.aside"
+mv "$POOLS/ssd/.aside" "$copy"
+put 1 "$MNT/.control/rescan"
+for host in hdd ssd; do migrate web "$host"; done # by then it has been looked for
+stays
+
 proves "nor after a kill, or with a new volume of that name"
 kill_ferryfs
 start_ferryfs
@@ -65,5 +72,27 @@ rm "$(hidden_on ssd)"
 put 1 "$MNT/.control/rescan"
 holds until_true is .control/hidden null
 holds until_true is .control/health ok
+record_world
+
+proves "an old source that could not be removed is a volume again too, by its old name"
+stop_ferryfs
+fault "call=unlinkat,program=pool-agent,from,do=EIO,under=$POOLS/hdd"
+start_ferryfs
+sum=$(sum "$POOLS/hdd/db")
+migrate db ssd
+VOLUMES=()
+rm "$POOLS/ssd/db"
+holds until_true is_gone db
+stop_ferryfs
+no_fault
+start_ferryfs
+copy=$(hidden_on hdd)
+like "$(value .control/hidden)" "* delete-pending db hdd 4194304 *"
+like "$(value .control/health)" "degraded volume db: it is gone; its delete-pending copy on hdd is left"
+mv "$copy" "$POOLS/hdd/db"
+VOLUMES=(db)
+holds until_true test -e "$MNT/db"
+holds until_true is .control/hidden null
+eq "$(sum "$POOLS/hdd/db")" "$sum"
 record_world
 finish

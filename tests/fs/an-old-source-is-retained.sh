@@ -156,6 +156,22 @@ holds until_true none_on ssd
 holds until_true is .control/hidden null
 record_world
 
+proves "of a volume that grew since it was found, all is retained and restored"
+: >"$POOLS/ssd/grown"
+holds until_true is grown/size 0
+head -c 1M /dev/urandom >>"$POOLS/ssd/grown"
+holds until_true is grown/size 1048576
+sum=$(sum "$POOLS/ssd/grown")
+holds keeps grown 3600
+migrate grown hdd
+like "$(value grown/migrate/retained)" "ssd 1048576 *"
+says ok op write "$MNT/grown/migrate/retained" restore
+eq "$(result grown) $(value grown/host) $(sum "$POOLS/ssd/grown")" "success ssd $sum"
+put drop "$MNT/grown/migrate/retained"
+holds until_true none_on hdd
+VOLUMES+=(grown)
+record_world
+
 proves "keep cannot change while a job runs, and neither can what is retained"
 stop_ferryfs
 hold_copies

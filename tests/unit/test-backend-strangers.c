@@ -380,6 +380,34 @@ TEST(an_inode_number_without_a_birth_time_is_no_proof_at_the_volumes_name)
     }
 }
 
+/* Nor is it for what shall only be hidden: the tag that this sets proves nothing the next time. */
+TEST(what_nothing_proves_at_the_volumes_name_is_not_retained)
+{
+    EACH_WORLD(w)
+    {
+        struct pool_request q;
+        struct stat before, after;
+        char path[1024];
+
+        fault.no_btime = true;
+        adopted(&w);
+        path_of(w.to, "db", path, sizeof(path));
+        REQUIRE(stat(path, &before) == 0);
+        q = removal(&w);
+        q.kind = POOL_RETAIN;
+        q.mtime_ns++;
+        for (unsigned i = 0; i < 2; i++)
+            CHECK_EQ(operate(w.pool, &q, -1, NULL, NULL), -ESTALE);
+        CHECK_EQ(stat(path, &after), 0);
+        CHECK_EQ(after.st_ino, before.st_ino);
+        CHECK_EQ(after.st_mode, before.st_mode);
+        CHECK_EQ(getxattr(path, POOL_XATTR, NULL, 0), -1);
+        q.mtime_ns--;
+        CHECK_EQ(operate(w.pool, &q, -1, NULL, NULL), 0);
+        CHECK(!is_there(w.to, "db"));
+    }
+}
+
 TEST(a_file_exchanged_at_the_last_moment_is_put_back)
 {
     for (unsigned plain = 0; plain < 2; plain++) {

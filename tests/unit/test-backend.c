@@ -292,6 +292,23 @@ TEST(what_is_hidden_without_the_tag_or_is_another_file_is_not_retained)
     }
 }
 
+/* As a publication by link leaves it that was killed half-way. */
+TEST(a_copy_at_both_of_its_names_is_retained_at_one)
+{
+    for (unsigned fs = 0; fs < POOLS_N; fs++) {
+        struct world w = fresh_world(fs);
+        char name[1024], path[1024];
+
+        published(&w);
+        path_of(w.to, "db", name, sizeof(name));
+        path_of(w.to, hidden(&w), path, sizeof(path));
+        REQUIRE(link(name, path) == 0);
+        CHECK_EQ(run(&w, POOL_RETAIN), 0);
+        is_retained(&w);
+        end_world(&w);
+    }
+}
+
 TEST(the_removal_of_an_unwritten_volume_is_completed_as_well)
 {
     sweep(&(struct sweep){adopted, POOL_REMOVE, is_removed, .with_mtime = true}, 4);
