@@ -138,7 +138,9 @@ static int serve(const struct options *options, struct service *service, struct 
     if (r == 0)
         r = mount_open(&config, service, &mount, e);
     else
-        err_set(e, -r, "the service did not start");
+        err_set(e, -r,
+                r == -ETIMEDOUT ? "the disk of the state directory does not answer"
+                                : "the service did not start");
     if (r == 0) {
         attend = attend_open(options, service, mount, &run->notify);
         if (!attend)
@@ -162,7 +164,9 @@ static int serve(const struct options *options, struct service *service, struct 
     if (stopped < 0) { /* a disk holds the owner: the journal is whole at any moment */
         log_say(LOG_ERR, "the catalogue's disk does not answer; leaving at once");
         mount_detach(mount);
-        _exit(r < 0 ? EXIT_FAILED : EXIT_OK);
+        if (r < 0)
+            start_fail(&run->start, exit_code_of(r), e->text);
+        _exit(r < 0 ? exit_code_of(r) : EXIT_OK);
     }
     attend_close(attend);
     mount_close(mount);

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -75,3 +76,5 @@ int io_wrap(int fd);
 int io_unwrap(int fd);
 
 uint64_t io_now_ns(void); /* CLOCK_MONOTONIC */
+/* Of a processor, by a thread that is not joined. Source: pthread_getcpuclockid(3). */
+uint64_t io_spent_ns(pthread_t thread);

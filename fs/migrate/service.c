@@ -17,6 +17,8 @@
 
 #define TICK_NS      (100 * UINT64_C(1000000))
 #define READY_MAX_NS (2 * NS_PER_S) /* a pool that hangs does not hold up the others */
+#define LOOK_MS      1000
+#define GETS_ON_NS   UINT64_C(1000000) /* of a processor, since the last look: less is no work */
 
 uint64_t world_now_s(void)
 {
@@ -337,8 +339,15 @@ static int await(int event_fd, int timeout_ms)
 
 int service_wait(struct service *s, int timeout_ms)
 {
-    int r = await(s->ready_fd, timeout_ms);
+    uint64_t spent_ns = io_spent_ns(s->thread), before_ns;
+    int r, idle_ms = 0;
 
+    do {
+        before_ns = spent_ns;
+        r = await(s->ready_fd, LOOK_MS);
+        spent_ns = io_spent_ns(s->thread);
+        idle_ms = spent_ns > before_ns + GETS_ON_NS ? 0 : idle_ms + LOOK_MS;
+    } while (r == -ETIMEDOUT && idle_ms < timeout_ms);
     return r < 0 ? r : s->result;
 }
 
