@@ -40,7 +40,9 @@ filesystem() {
     mount -o loop "$image" "$kind" || skip "no ${kind%%-*} here"
 }
 
-has_socket() { [[ -S $1 ]] || ! kill -0 "${SERVERS[-1]}" 2>/dev/null; }
+# Bound it is before it listens: __SO_ACCEPTCON of linux/net.h tells
+listens() { grep -q " 00010000 .* $1\$" /proc/net/unix; }
+listens_or_dead() { listens "$1" || ! kill -0 "${SERVERS[-1]}" 2>/dev/null; }
 
 serve() {
     local socket=$1
@@ -48,8 +50,8 @@ serve() {
     rm -f "$socket"
     "$@" </dev/null >>servers.log 2>&1 {TICK}>&- &
     SERVERS+=($!)
-    until_true has_socket "$socket"
-    [[ -S $socket ]] || die "no server: $* $(<servers.log)"
+    until_true listens_or_dead "$socket"
+    listens "$socket" || die "no server: $* $(<servers.log)"
 }
 
 place() {
