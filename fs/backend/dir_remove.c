@@ -157,6 +157,16 @@ static int destroy(const struct dir *dir, const struct pool_request *request, co
     return 0;
 }
 
+/* The pool was moved to another disk, or restored from a backup: it may be the old copy all the
+ * same. */
+static bool has_twin(const struct dir *dir, const struct pool_request *request, const char *hidden)
+{
+    struct stat st;
+
+    return request->has_mtime && fstatat(dir->root, hidden, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(st.st_mode) && dir_mtime_ns(&st) == request->mtime_ns;
+}
+
 static int remove_expected(const struct dir *dir, const struct pool_request *request,
                            const char *hidden, uint64_t *ret_bytes, struct err *e)
 {
@@ -166,6 +176,8 @@ static int remove_expected(const struct dir *dir, const struct pool_request *req
     r = dir_hide(dir, request, hidden, e);
     if (r == 0)
         r = dir_is_at(dir, hidden, &request->expect, NULL, e);
+    if (r == 0 && has_twin(dir, request, hidden))
+        return err_set(e, ESTALE, "%s is another file of the same time now", hidden);
     if (r <= 0)
         return r;
     r = 0;

@@ -50,16 +50,16 @@ void world_know_left(struct service *s)
     s->left_is_known = catalog_each_hidden(s->catalog, add_left, s) == 0;
 }
 
-bool world_is_left_copy(struct service *s, const char *host, const struct io_identity *identity)
+bool world_is_left_copy(struct service *s, const char *host, const struct pool_entry *entry)
 {
     world_know_left(s);
     for (size_t i = 0; i < s->left.n; i++) {
         const struct copy *copy = s->left.items[i];
 
         /* It may be all that is left of a volume that is gone: its name lists it, if it is whole.
-         */
-        if (io_same(&copy->identity, identity) && copy->state != COPY_INTENT &&
-            strcmp(copy->host, host) == 0)
+         * Another name was given to it by a human. */
+        if (io_same(&copy->identity, &entry->identity) && copy->state != COPY_INTENT &&
+            strcmp(copy->host, host) == 0 && strcmp(copy->name, entry->name) == 0)
             return copy->role == COPY_DESTINATION || world_volume_by_uuid(s, copy->volume);
     }
     return false;
@@ -70,6 +70,7 @@ bool world_is_left_copy(struct service *s, const char *host, const struct io_ide
 struct collection {
     struct service *service;
     struct site *site; /* of the copy */
+    struct site *home; /* of its volume; NULL: that is gone */
     struct copy copy;
     size_t next; /* place in `left` to go on at */
     bool by_tag; /* is looked for without its identity: the pool may have moved to another disk */
@@ -77,6 +78,7 @@ struct collection {
 
 static void collect_from(struct service *s, struct site *site, size_t at);
 static void look_for_orphan(struct collection *c);
+static struct site *home_of(struct service *s, struct copy *copy);
 
 /* It was read before; meanwhile it may have become one that is to be destroyed. */
 static int stage_collected(const struct collection *c)
@@ -143,6 +145,15 @@ static void put_away(struct collection *c)
         free(c);
 }
 
+/* While the volume was looked for it may have moved, to the copy's own inode even. */
+static bool still_goes(const struct collection *c)
+{
+    struct copy copy;
+
+    return catalog_get_copy(c->service->catalog, c->copy.cid, &copy) == 0 &&
+           copy.role == c->copy.role && home_of(c->service, &copy) == c->home;
+}
+
 /* As in a roll-back: nothing goes while the volume itself is not seen. */
 static void on_primary_seen(void *arg, const struct pool_reply *reply, int fd)
 {
@@ -150,7 +161,7 @@ static void on_primary_seen(void *arg, const struct pool_reply *reply, int fd)
 
     owned_fd(&fd);
     c->site->collecting = false;
-    if (reply->error == 0 && reply->found == POOL_FOUND_PUBLISHED) {
+    if (reply->error == 0 && reply->found == POOL_FOUND_PUBLISHED && still_goes(c)) {
         put_away(c);
         return;
     }
@@ -263,7 +274,8 @@ static void collect_from(struct service *s, struct site *site, size_t at)
 
         if (!c)
             continue;
-        *c = (struct collection){.service = s, .site = site, .copy = *copy, .next = i + 1};
+        *c = (struct collection){
+            .service = s, .site = site, .home = home, .copy = *copy, .next = i + 1};
         if (orphan)
             look_for_orphan(c);
         else

@@ -291,7 +291,7 @@ void world_on_entry(void *arg, struct host *host, const struct pool_entry *raw)
     entry.why[sizeof(entry.why) - 1] = '\0';
     v = world_volume(s, entry.name);
     if (entry.kind == POOL_ENTRY_VOLUME && text_is_volume_name(entry.name)) {
-        if (world_is_left_copy(s, host->config.name, &entry.identity))
+        if (world_is_left_copy(s, host->config.name, &entry))
             return;
         if (v) {
             entry_of_known(s, v, host, &entry);

@@ -68,6 +68,19 @@ static size_t n_volumes_at(struct service *s, const struct host *host)
     return n;
 }
 
+/* Old sources that somebody may want back: of another pool they would be looked for in vain. */
+static bool retains(struct service *s, const struct host *host)
+{
+    world_know_left(s);
+    for (size_t i = 0; i < s->left.n; i++) {
+        const struct copy *copy = s->left.items[i];
+
+        if (copy->role == COPY_RETAINED && strcmp(copy->host, host->config.name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int remember_pool(struct service *s, const struct host *host, const uuid_t uuid,
                          struct err *e)
 {
@@ -136,7 +149,7 @@ static int on_hello(void *arg, struct host *host, const struct pool_hello *hello
         uuid_unparse_lower(known.uuid, text);
     if (met && marked && uuid_compare(known.uuid, hello->uuid) == 0)
         return 0;
-    if (met && (!marked || n_volumes_at(s, host) > 0))
+    if (met && (!marked || n_volumes_at(s, host) > 0 || retains(s, host)))
         return err_set(
             e, ENODEV,
             "%s %s of the pool %s that was there: mount that one there, or give this one "

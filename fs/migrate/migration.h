@@ -98,6 +98,7 @@ struct migration {
     int claim_fd, destination_fd;
     struct io_identity source;
     uint64_t source_mtime_ns;
+    char not_opened[ERR_TEXT_BYTES]; /* why, of the old copy */
     struct worker *worker;
     enum then after_worker; /* what its death leads to */
     unsigned deaths;        /* of workers, since the last checkpoint */
@@ -199,6 +200,8 @@ int migration_store(struct migration *m, enum phase_id phase, struct err *e);
 
 /* cleaning.c: the phase after the switch. */
 void cleaning_go(struct migration *m);
+/* May the claim of the old source be given up, if somebody wants to write? */
+bool cleaning_may_let_go(const struct migration *m);
 
 /* copying.c: the phases of the worker. */
 void copying_go(struct migration *m), verifying_go(struct migration *m);

@@ -142,6 +142,17 @@ void service_store_drain(struct service *s, struct request *request)
     setting_done(s, request, r, drain_option.takes);
 }
 
+/* What a human has seen to meanwhile: if he has not, it is noted again. */
+static void forget_warnings(struct service *s)
+{
+    for (size_t i = 0; i < s->by_number.table.n; i++) {
+        struct vol *v = s->by_number.table.items[i];
+
+        if (v->warning && !v->migration)
+            vol_note(v, &v->warning, NULL);
+    }
+}
+
 void service_store_rescan(struct service *s, struct request *request)
 {
     bool now = false;
@@ -149,6 +160,8 @@ void service_store_rescan(struct service *s, struct request *request)
 
     if (r == 0 && !now)
         r = -EINVAL;
+    if (r == 0)
+        forget_warnings(s);
     for (size_t i = 0; i < s->n_sites && r == 0; i++)
         host_rescan(s->sites[i]->host);
     setting_done(s, request, r, "1");

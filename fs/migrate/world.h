@@ -171,7 +171,7 @@ int world_load(struct service *s, struct err *e);         /* volumes from the ca
 void world_on_entry(void *arg, struct host *host, const struct pool_entry *entry);
 void world_on_scanned(void *arg, struct host *host, bool complete);
 /* Is that file the recorded copy of a volume that is primary elsewhere? collect.c. */
-bool world_is_left_copy(struct service *s, const char *host, const struct io_identity *identity);
+bool world_is_left_copy(struct service *s, const char *host, const struct pool_entry *entry);
 void world_know_left(struct service *s); /* s->left; without memory: as it was known last */
 void world_forget_left(struct service *s);
 void world_forget_taken(struct site *site);
