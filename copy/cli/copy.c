@@ -179,9 +179,22 @@ static void keep_digest(struct cli_job *copy, const struct engine_job *job,
     copy->ret->digest = verified->digest;
 }
 
+/* Where a place failed, the map trusts nothing from there on: it may have been found wrong. */
+static void keep_mark(struct cli_job *copy, const struct journal_mark *mark, uint64_t bad_bytes)
+{
+    struct journal_mark sound = *mark;
+
+    if (bad_bytes != ENGINE_NO_PLACE) {
+        bad_bytes -= bad_bytes % copy->cli->options->block_bytes;
+        sound = (struct journal_mark){.low_bytes = bad_bytes < mark->low_bytes ? bad_bytes
+                                                                               : mark->low_bytes};
+    }
+    cli_map_checkpoint(copy, &sound);
+}
+
 /* The rest, by the digests of what was read; of a copy that was resumed all of it, by the source.
  */
-static int verify(struct cli_job *copy, struct engine_job *job, bool cloned)
+static int verify(struct cli_job *copy, struct engine_job *job, const struct engine_result *copied)
 {
     struct engine_result result = {.bad_bytes = ENGINE_NO_PLACE};
     struct cli *cli = copy->cli;
@@ -197,9 +210,11 @@ static int verify(struct cli_job *copy, struct engine_job *job, bool cloned)
         return cli_fail(copy->ret, -r, "no memory for digests");
     atomic_store(&cli->phase, CLI_VERIFYING);
     r = engine_verify(job, &result);
-    if (r < 0)
+    if (r < 0) {
+        keep_mark(copy, &copied->mark, result.bad_bytes);
         return cli_fail_engine(copy->ret, r, &result);
-    keep_digest(copy, job, &result, cloned && !job->compare_source);
+    }
+    keep_digest(copy, job, &result, copied->cloned && !job->compare_source);
     return 0;
 }
 
@@ -220,10 +235,8 @@ static int copy_volume(struct cli_job *copy)
     atomic_store(&cli->verifying, copy->verify);
     atomic_store(&cli->phase, CLI_COPYING);
     r = engine_copy(&job, &result);
-    cli_map_checkpoint(copy, &result.mark);
-    if (r < 0)
-        return cli_fail_engine(copy->ret, r, &result);
-    return verify(copy, &job, result.cloned);
+    keep_mark(copy, &result.mark, r < 0 ? result.bad_bytes : ENGINE_NO_PLACE);
+    return r < 0 ? cli_fail_engine(copy->ret, r, &result) : verify(copy, &job, &result);
 }
 
 /* What came out of a pipe is there no more: it is its digests that the copy is held against. */
@@ -272,23 +285,34 @@ static int copy_from_pipe(struct cli_job *copy)
     return r;
 }
 
-/* A copy of a file that was written meanwhile is of no single moment. */
-static int check_unchanged(struct cli_job *copy)
+/* 0: it is as it was, or no file; 1: it was written or cut meanwhile; or a negative errno. */
+static int source_changed(const struct cli_job *copy)
 {
+    const struct stat *was = &copy->source.st;
     struct stat now;
 
     if (copy->source.kind != PLACE_FILE)
         return 0;
     if (fstat(copy->source.fd, &now) < 0)
-        return cli_fail(copy->ret, errno, "cannot look at %.100s: %s", copy->source.shown,
-                        strerror(errno));
-    if (now.st_size == copy->source.st.st_size &&
-        now.st_mtim.tv_sec == copy->source.st.st_mtim.tv_sec &&
-        now.st_mtim.tv_nsec == copy->source.st.st_mtim.tv_nsec)
-        return 0;
-    return cli_fail(copy->ret, ETXTBSY,
-                    "%.100s was written while it was copied; copy it again when nobody writes it",
-                    copy->source.shown);
+        return -errno;
+    return now.st_size != was->st_size || now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != was->st_mtim.tv_nsec;
+}
+
+/* A copy of a file that was written meanwhile is of no single moment. */
+static int check_unchanged(struct cli_job *copy)
+{
+    int r = source_changed(copy);
+
+    if (r < 0)
+        return cli_fail(copy->ret, -r, "cannot look at %.100s: %s", copy->source.shown,
+                        strerror(-r));
+    return r == 0
+               ? 0
+               : cli_fail(
+                     copy->ret, ETXTBSY,
+                     "%.100s was written while it was copied; copy it again when nobody writes it",
+                     copy->source.shown);
 }
 
 static int copy_any(struct cli_job *copy)
@@ -331,7 +355,7 @@ static bool is_spoilt(const struct cli_job *copy)
 {
     int code = copy->ret->err.code;
 
-    return copy->touched && (code == ETXTBSY || code == EILSEQ);
+    return copy->touched && (code == ETXTBSY || code == EILSEQ || source_changed(copy) > 0);
 }
 
 /* What a failure leaves behind. */

@@ -27,8 +27,8 @@ int place_sync_parent(const struct place *place, struct cli_result *ret)
     OWNED(fd) int parent = open_parent(place);
     int r = parent < 0 ? -errno : io_sync(parent);
 
-    /* A directory that may be written but not read cannot be flushed. */
-    if (r == 0 || r == -EACCES)
+    /* One that may be written but not read cannot be flushed; some file systems flush none. */
+    if (r == 0 || r == -EACCES || r == -EINVAL)
         return 0;
     return cli_fail(ret, -r, "cannot flush the directory of %.100s: %s", place->shown,
                     strerror(-r));
