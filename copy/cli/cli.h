@@ -23,6 +23,8 @@ enum cli_phase { CLI_BEGINNING, CLI_COPYING, CLI_VERIFYING, CLI_READING, CLI_COM
 
 #define CLI_SIZE_UNKNOWN UINT64_MAX
 
+struct place;
+
 struct cli {
     const struct cli_options *options;
     atomic_bool stop; /* give up within a request */
@@ -32,6 +34,7 @@ struct cli {
     _Atomic uint64_t size_bytes; /* of the work; CLI_SIZE_UNKNOWN: nobody knows (yet) */
     _Atomic int phase;           /* enum cli_phase */
     atomic_bool verifying;       /* what is done will be read back too, or is just that */
+    _Atomic(const struct place *) unfinished; /* it goes if we end at once; NULL: nothing does */
 };
 
 struct cli_result {

@@ -142,6 +142,8 @@ static int open_all(struct cli_job *copy)
         r = check_resumed(copy);
     if (r == 0)
         r = cli_open_queue(copy->cli, &copy->queue, copy->ret);
+    if (r == 0 && !copy->map)
+        atomic_store(&copy->cli->unfinished, &copy->destination);
     return r < 0 ? r : prepare_destination(copy);
 }
 
@@ -406,6 +408,7 @@ enum cli_exit cli_copy(struct cli *cli, struct cli_result *ret)
         r = conclude(&copy);
     if (r < 0)
         tell_left(&copy);
+    atomic_store(&cli->unfinished, NULL);
     close_all(&copy);
     return ret->status;
 }

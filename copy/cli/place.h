@@ -73,7 +73,9 @@ int place_set_mode(const struct place *place, const struct place *source);
 
 /* It is whole and flushed: give it its name, durably. */
 int place_complete(struct place *place, const struct place *source, struct cli_result *ret);
-/* Remove it, if it was made here. Returns whether it was. */
+/* Remove it, if it was made here and bears its name. Any thread, as we end. */
+void place_unlink(const struct place *place);
+/* The same for a copy that failed. Returns whether it was made here. */
 bool place_discard(struct place *place);
 /* PLACE_NONE is allowed. Returns 0, or what closing a thing that was written had to tell. */
 int place_close(struct place *place);

@@ -151,14 +151,20 @@ int place_complete(struct place *place, const struct place *source, struct cli_r
 }
 
 /* Its name may be another's by now. */
-bool place_discard(struct place *place)
+void place_unlink(const struct place *place)
 {
     struct stat now, ours;
+
+    if (place->made && !place->nameless && fstat(place->fd, &ours) == 0 &&
+        lstat(place->path, &now) == 0 && now.st_dev == ours.st_dev && now.st_ino == ours.st_ino)
+        unlink(place->path);
+}
+
+bool place_discard(struct place *place)
+{
     bool made = place->made;
 
-    if (made && !place->nameless && fstat(place->fd, &ours) == 0 && lstat(place->path, &now) == 0 &&
-        now.st_dev == ours.st_dev && now.st_ino == ours.st_ino)
-        unlink(place->path);
+    place_unlink(place);
     place->made = false;
     return made;
 }

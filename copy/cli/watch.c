@@ -13,6 +13,7 @@
 #include "copy/cli/control.h"
 #include "copy/cli/control_lines.h"
 #include "copy/cli/hold.h"
+#include "copy/cli/place.h"
 #include "copy/cli/progress.h"
 
 struct watch {
@@ -73,7 +74,11 @@ static void on_signal(void *arg, uint32_t events)
         return;
     }
     if (watch->stopped_by) {
+        const struct place *unfinished = atomic_load(&watch->cli->unfinished);
+
         cli_hold_release(&watch->hold);
+        if (unfinished)
+            place_unlink(unfinished);
         end_by((int)info.ssi_signo);
     }
     watch->stopped_by = (int)info.ssi_signo;

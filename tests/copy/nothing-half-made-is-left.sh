@@ -110,6 +110,30 @@ eq "$ERR" "ferrycopy: changing was written while it was copied; copy it again wh
 ferrycopy: folder/new: what was copied is removed"
 eq "$(ls -A folder)" ''
 
+if command -v nbdkit >/dev/null; then
+    proves "nor does a second signal leave what has a name, and is not whole"
+    nbdkit --foreground --unix slow.socket --filter=delay file source rdelay=60 2>/dev/null &
+    server=$!
+    until_true test -S slow.socket || wrong "nbdkit does not listen"
+    mkdir folder/in
+    "$BUILD/tests/faultshim/faultctl" "$WORLD/shim" reset
+    FAULT="file=$WORLD/shim,call=openat,at=1,do=EOPNOTSUPP,under=$WORLD/folder"
+    begins "nbd+unix:///?socket=$WORLD/slow.socket" "$WORLD/folder/in/new"
+    FAULT=''
+    until_true test -e folder/in/new || wrong "it has not begun: $(<err)"
+    is_stopping() { ((0x$(sed -n 's/^ShdPnd:\t//p' "/proc/$PID/status") == 0)); }
+    kill -TERM "$PID"
+    until_true is_stopping
+    tick && tick && tick
+    kill -TERM "$PID"
+    ends
+    eq "$STATUS" 143
+    eq "$(ls -A folder/in)" ''
+    kill -KILL "$server"
+    wait "$server" 2>/dev/null
+    rm -r folder/in slow.socket
+fi
+
 if [[ $(id -u) == 0 ]] && command -v nbdkit >/dev/null; then
     proves "a source device can be written again, after a second signal too"
     truncate -s 20M disk disk2
