@@ -181,19 +181,6 @@ static void keep_digest(struct cli_job *copy, const struct engine_job *job,
     copy->ret->digest = verified->digest;
 }
 
-/* Where a place failed, the map trusts nothing from there on: it may have been found wrong. */
-static void keep_mark(struct cli_job *copy, const struct journal_mark *mark, uint64_t bad_bytes)
-{
-    struct journal_mark sound = *mark;
-
-    if (bad_bytes != ENGINE_NO_PLACE) {
-        bad_bytes -= bad_bytes % copy->cli->options->block_bytes;
-        sound = (struct journal_mark){.low_bytes = bad_bytes < mark->low_bytes ? bad_bytes
-                                                                               : mark->low_bytes};
-    }
-    cli_map_checkpoint(copy, &sound);
-}
-
 /* The rest, by the digests of what was read; of a copy that was resumed all of it, by the source.
  */
 static int verify(struct cli_job *copy, struct engine_job *job, const struct engine_result *copied)
@@ -213,7 +200,7 @@ static int verify(struct cli_job *copy, struct engine_job *job, const struct eng
     atomic_store(&cli->phase, CLI_VERIFYING);
     r = engine_verify(job, &result);
     if (r < 0) {
-        keep_mark(copy, &copied->mark, result.bad_bytes);
+        cli_map_keep(copy, &copied->mark, result.bad_bytes);
         return cli_fail_engine(copy->ret, r, &result);
     }
     keep_digest(copy, job, &result, copied->cloned && !job->compare_source);
@@ -237,7 +224,7 @@ static int copy_volume(struct cli_job *copy)
     atomic_store(&cli->verifying, copy->verify);
     atomic_store(&cli->phase, CLI_COPYING);
     r = engine_copy(&job, &result);
-    keep_mark(copy, &result.mark, r < 0 ? result.bad_bytes : ENGINE_NO_PLACE);
+    cli_map_keep(copy, &result.mark, r < 0 ? result.bad_bytes : ENGINE_NO_PLACE);
     return r < 0 ? cli_fail_engine(copy->ret, r, &result) : verify(copy, &job, &result);
 }
 
@@ -351,8 +338,8 @@ static int conclude(struct cli_job *copy)
     return 0;
 }
 
-/* Of a source that was written while it was copied, or on storage that has given back something
- * else than it was given, there is nothing that a later run could go on from. */
+/* Of a source that was written meanwhile, or on storage that has given back something else than it
+ * was given, nothing can be gone on from. */
 static bool is_spoilt(const struct cli_job *copy)
 {
     int code = copy->ret->err.code;

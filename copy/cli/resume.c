@@ -159,3 +159,15 @@ void cli_map_checkpoint(void *arg, const struct journal_mark *mark)
                 copy->map_name, strerror(-r));
     copy->map_failed = copy->map_failed || r < 0;
 }
+
+void cli_map_keep(struct cli_job *copy, const struct journal_mark *mark, uint64_t bad_bytes)
+{
+    struct journal_mark sound = *mark;
+
+    if (bad_bytes != ENGINE_NO_PLACE) {
+        bad_bytes -= bad_bytes % copy->cli->options->block_bytes;
+        sound = (struct journal_mark){.low_bytes = bad_bytes < mark->low_bytes ? bad_bytes
+                                                                               : mark->low_bytes};
+    }
+    cli_map_checkpoint(copy, &sound);
+}

@@ -33,5 +33,8 @@ int cli_map_refuse(struct cli_job *copy, const struct place *place);
 int cli_map_open(struct cli_job *copy);
 /* Does the destination hold what the map says? 0 or a negative errno, in words in copy->ret. */
 int cli_map_check(struct cli_job *copy);
-/* As engine_job has it; arg: a struct cli_copy. */
+/* As engine_job has it; arg: a struct cli_job. */
 void cli_map_checkpoint(void *arg, const struct journal_mark *mark);
+/* At the end. Where a place failed, not ENGINE_NO_PLACE, the map trusts nothing from there on: it
+ * may have been found wrong. */
+void cli_map_keep(struct cli_job *copy, const struct journal_mark *mark, uint64_t bad_bytes);

@@ -31,9 +31,9 @@ struct service_config {
  */
 int service_open(const struct service_config *config, struct service **ret, struct err *e);
 
-/* Wait until every pool was looked at once: then listings are whole. 0, the negative errno that ended
- * the owner thread, or -ETIMEDOUT: it did next to nothing for timeout_ms, so a disk holds it. With
- * many volumes on a busy machine it may have to do more than fits into that. */
+/* Wait until every pool was looked at once: then listings are whole. 0, the negative errno that
+ * ended the owner thread, or -ETIMEDOUT: it did next to nothing for timeout_ms, so a disk holds it.
+ * With many volumes on a busy machine it may have to do more than fits into that. */
 int service_wait(struct service *service, int timeout_ms);
 
 /*

@@ -19,5 +19,5 @@ fails mountpoint -q "$MNT"
 no_fault
 proves "and the next one finds all as it was"
 start_ferryfs
-eq "$(ls "$MNT/.control/hosts" | xargs)" "hdd ssd"
+eq "$(<"$MNT/.control/hosts/hdd/state") $(<"$MNT/.control/hosts/ssd/state")" "up up"
 finish
