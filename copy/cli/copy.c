@@ -338,8 +338,7 @@ static int conclude(struct cli_job *copy)
     return 0;
 }
 
-/* Of a source that was written meanwhile, or on storage that has given back something else than it
- * was given, nothing can be gone on from. */
+/* Nothing can go on: the source was written, or the storage gave back something else. */
 static bool is_spoilt(const struct cli_job *copy)
 {
     int code = copy->ret->err.code;
