@@ -113,12 +113,12 @@ static void plan_way(const struct way *way, const struct plan *base, unsigned fa
 }
 
 #ifdef FERRYFS_SANITIZED
-#define STRIDE 24 /* forks are slow there */
+#define STRIDE 12 /* forks are slow there */
 #else
 #define STRIDE 1
 #endif
 
-/* Every way for every call, under a sanitizer one in 24 of them; but of the many calls in the
+/* Every way for every call, under a sanitizer a twelfth of that; but of the many calls in the
  * middle of a long row, which write one page after the other, each gets one of the ways, by turns,
  * unless EVERY=1 (tests/nightly). */
 static bool is_swept(unsigned call, unsigned n_calls, size_t way)
