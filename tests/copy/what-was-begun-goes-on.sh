@@ -261,6 +261,15 @@ if [[ $(id -u) == 0 ]]; then
     volume disk2 32M dense 8
     loop disk
     device=$LOOP
+    loop disk2
+    other=$LOOP
+    # NAME leads to that device from now on. A loop device that was let go of would be the next test's at once.
+    leads_to() {
+        rm -f "$1"
+        mknod "$1" b "0x$(stat -c %t "$2")" "0x$(stat -c %T "$2")"
+    }
+    LOOP=$WORLD/one
+    leads_to "$LOOP" "$device"
     ln -s "$LOOP" device
     rm -f map first
     begins --speed=4K --force --resume map source "$LOOP"
@@ -274,21 +283,16 @@ if [[ $(id -u) == 0 ]]; then
     until_true has_copied || wrong "it has not begun: $(<err)"
     kill -KILL "$PID"
     ends
-    losetup -d "$LOOP"
-    losetup "$LOOP" disk2 || wrong "$LOOP is in use again"
+    leads_to "$LOOP" "$other"
     exits 3 --resume map source "$LOOP"
     like "$ERR" "ferrycopy: $LOOP does not hold what the map says, at byte *"
-    losetup -d "$LOOP"
-    losetup "$LOOP" disk || wrong "$LOOP is in use again"
+    leads_to "$LOOP" "$device"
     refused "ferrycopy: *map*destination*" source device
     exits 0 --resume map source "$LOOP"
     holds cmp -n $((24 << 20)) source "$LOOP"
     fails test -e map
 
     proves "a device that has an id of its own is known by that, whatever its name is then"
-    loop disk2
-    other=$LOOP
-    LOOP=$device
     # In place of the shell, in a mount namespace where the kernel tells these ids
     with_ids() {
         # shellcheck disable=SC2016 # of the other shell
@@ -307,15 +311,12 @@ if [[ $(id -u) == 0 ]]; then
     until_true has_copied || wrong "it has not begun: $(<err)"
     kill -KILL "$PID"
     ends
-    losetup -d "$LOOP"
-    losetup -d "$other"
-    losetup "$other" disk || wrong "$other is in use again"
-    losetup "$LOOP" disk2 || wrong "$LOOP is in use again"
-    ids=(id "$(number "$other")" LVM-one id "$(number "$LOOP")" LVM-two)
+    leads_to "$LOOP" "$other"
+    ids=(id "$(number "$device")" LVM-one id "$(number "$other")" LVM-two)
     (with_ids "${ids[@]}" -- "$FERRYCOPY" --resume map source "$LOOP" 2>err)
     eq $? 3
     like "$(<err)" "ferrycopy: *map*destination*"
-    (with_ids "${ids[@]}" -- "$FERRYCOPY" --resume map source "$other" 2>err)
+    (with_ids "${ids[@]}" -- "$FERRYCOPY" --resume map source "$device" 2>err)
     eq $? 0 "$(<err)"
     holds cmp -n $((24 << 20)) source disk
 fi
