@@ -74,7 +74,8 @@ void catalog_cancel(struct catalog *catalog);
 bool catalog_doubt(const struct catalog *catalog);
 
 /* Look at what is committed. fn returns 0 to go on; another value ends the walk and is returned.
- * In the order of the keys, jobs as they were numbered; history: newest first. fn must not stage.
+ * In the order of the keys, jobs as they were numbered; history: newest first. What fn stages
+ * is not seen by the walk.
  * -ENOMEM where memory ran out before the first call of fn. */
 int catalog_each_volume(const struct catalog *catalog, int (*fn)(const struct volume *, void *),
                         void *arg);

@@ -5,7 +5,7 @@
 pool hdd tmpfs
 mkdir "$POOLS/ssd"
 truncate -s 256M "$WORLD/ssd.image"
-mkfs.ext4 -q -F -m 0 -I 128 "$WORLD/ssd.image" 2>"$WORLD/mkfs" || die "no ext4 with small inodes"
+mkfs.ext4 -q -F -m 0 -I 128 "$WORLD/ssd.image" >"$WORLD/mkfs" 2>&1 || die "no ext4 with small inodes"
 mount -o loop "$WORLD/ssd.image" "$POOLS/ssd" || die "it cannot be mounted"
 host ssd
 volume ssd db 4M dense
