@@ -2,11 +2,7 @@
 # Where times have whole seconds, a write to the old source right after the switch does not show in them: it is kept.
 . "$(dirname "$0")/lib.sh"
 pool hdd tmpfs
-mkdir "$POOLS/ssd"
-truncate -s 256M "$WORLD/ssd.image"
-mkfs.ext4 -q -F -m 0 -I 128 "$WORLD/ssd.image" >"$WORLD/mkfs" 2>&1 || die "no ext4 with small inodes"
-mount -o loop "$WORLD/ssd.image" "$POOLS/ssd" || die "it cannot be mounted"
-host ssd
+pool ssd ext4-128 256M
 volume ssd db 1M dense
 at=$(($(date +%s) + 3))
 touch -d "@$at" "$POOLS/ssd/db"

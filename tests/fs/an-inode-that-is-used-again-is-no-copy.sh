@@ -3,11 +3,7 @@
 # comes back to where an old copy of it was recorded, and has the time of that copy too.
 . "$(dirname "$0")/lib.sh"
 pool hdd tmpfs
-mkdir "$POOLS/ssd"
-truncate -s 256M "$WORLD/ssd.image"
-mkfs.ext4 -q -F -m 0 -I 128 "$WORLD/ssd.image" >"$WORLD/mkfs" 2>&1 || die "no ext4 with small inodes"
-mount -o loop "$WORLD/ssd.image" "$POOLS/ssd" || die "it cannot be mounted"
-host ssd
+pool ssd ext4-128 256M
 volume ssd db 4M dense
 touch -d @1600000000 "$POOLS/ssd/db" # such an inode keeps whole seconds
 start_ferryfs

@@ -4,7 +4,7 @@
 # A test runs in mount and process namespaces of its own, so that nothing it mounts, starts or attaches
 # outlives it, however it ends. Its world is a tmpfs: $POOLS/NAME, $STATE, $MNT, $LOG.
 #
-#   pool NAME [tmpfs|ext4|xfs [SIZE]]       a pool, and `--host NAME=...` for the daemon
+#   pool NAME [tmpfs|ext4|ext4-128|xfs [SIZE]] a pool, and `--host NAME=...` for the daemon
 #   volume HOST NAME SIZE [KIND [SEED]]     a volume of bytes (fill.c) with an odd mode, owner, xattr, mtime
 #   start_ferryfs [OPTION...]               returns once it answers and lists the volumes; $DAEMON is its pid
 #   stop_ferryfs kill_ferryfs               SIGTERM and status 0; SIGKILL to it and all its children
@@ -103,10 +103,12 @@ pool() {
     case $kind in
     tmpfs) mount -t tmpfs -o "mode=0755,size=$size" "pool-$name" "$path" || die "no tmpfs for $name" ;;
     plain) ;;
-    ext4 | xfs)
+    ext4 | ext4-128 | xfs)
         truncate -s "$size" "$WORLD/$name.image"
         if [[ $kind == ext4 ]]; then
             mkfs.ext4 -q -F -m 0 "$WORLD/$name.image" || skip "mkfs.ext4 does not work here"
+        elif [[ $kind == ext4-128 ]]; then # inodes of 128 bytes: no birth times, and whole seconds
+            mkfs.ext4 -q -F -m 0 -I 128 "$WORLD/$name.image" >"$WORLD/mkfs" 2>&1 || skip "mkfs.ext4 does not work here"
         else
             mkfs.xfs -q "$WORLD/$name.image" || skip "mkfs.xfs does not work here"
         fi
