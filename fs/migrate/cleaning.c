@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
@@ -71,45 +70,14 @@ static void retain_old(struct migration *m)
     migration_ask(m, m->from, &request, -1, on_old_retained);
 }
 
-/*
- * Where times have whole seconds, what is written within the second of the last write shows in no
- * time: until that is past, nobody is let in. 0: it is. The clock that dates files lags a tick.
- */
-static uint64_t must_hold_ns(const struct migration *m)
+static void put_old_away(struct migration *m, uint64_t volume_mtime_ns)
 {
-    struct timespec now;
-    uint64_t now_ns, past_ns = m->source_mtime_ns + NS_PER_S + NS_PER_S / 10;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    now_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-    if (m->source_mtime_ns % NS_PER_S != 0 || m->source_mtime_ns > now_ns || now_ns >= past_ns)
-        return 0;
-    return past_ns - now_ns;
-}
-
-bool cleaning_may_let_go(const struct migration *m)
-{
-    return must_hold_ns(m) == 0;
-}
-
-static void put_old_away(struct migration *m)
-{
+    vol_note(m->vol, &m->vol->warning, NULL);
+    m->volume_mtime_ns = volume_mtime_ns;
     if (m->job.keep_s)
         retain_old(m);
     else
         remove_old(m);
-}
-
-static void adopted(struct migration *m, uint64_t volume_mtime_ns)
-{
-    uint64_t hold_ns = must_hold_ns(m);
-
-    vol_note(m->vol, &m->vol->warning, NULL);
-    m->volume_mtime_ns = volume_mtime_ns;
-    if (hold_ns)
-        migration_later(m, hold_ns, put_old_away);
-    else
-        put_old_away(m);
 }
 
 static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
@@ -122,7 +90,7 @@ static void on_adopted(void *arg, const struct pool_reply *reply, int fd)
     } else if (reply->error) {
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
     } else {
-        adopted(m, reply->mtime_ns);
+        put_old_away(m, reply->mtime_ns);
     }
 }
 
@@ -158,7 +126,7 @@ static void on_adopted_seen(void *arg, const struct pool_reply *reply, int fd)
 
     owned_fd(&fd);
     if (destination_stands(m, reply))
-        adopted(m, reply->mtime_ns);
+        put_old_away(m, reply->mtime_ns);
 }
 
 /* Only that it is gone shows that it was adopted; that it cannot be opened shows nothing. */

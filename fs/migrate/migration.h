@@ -200,8 +200,6 @@ int migration_store(struct migration *m, enum phase_id phase, struct err *e);
 
 /* cleaning.c: the phase after the switch. */
 void cleaning_go(struct migration *m);
-/* May the claim of the old source be given up, if somebody wants to write? */
-bool cleaning_may_let_go(const struct migration *m);
 
 /* copying.c: the phases of the worker. */
 void copying_go(struct migration *m), verifying_go(struct migration *m);

@@ -1,10 +1,14 @@
 /* The phases of a migration: what each does, and how it is undone. SAFETY 4 is their table. */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
 #include "fs/migrate/migration.h"
+
+/* The coarsest times, and a tick that the clock which dates files lags. */
+#define SETTLE_NS (2 * NS_PER_S + NS_PER_S / 10)
 
 static void queued_go(struct migration *m)
 {
@@ -58,6 +62,34 @@ static void ask_reserve(struct migration *m)
     migration_ask(m, m->to, &request, -1, m->job.restore ? on_retained_opened : on_reserved);
 }
 
+/*
+ * Where times have whole seconds, or two of them, a write so soon after the last one shows in none:
+ * nothing is read before that is past. Then whatever is written to the old source, whoever holds
+ * it, before or after a kill, has another time. 0: it is past, or the clock was set.
+ */
+static uint64_t unsettled_ns(const struct migration *m)
+{
+    uint64_t settled_ns = m->source_mtime_ns + SETTLE_NS, now_ns;
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    now_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    if (m->source_mtime_ns % NS_PER_S != 0 || now_ns >= settled_ns ||
+        settled_ns - now_ns > 2 * SETTLE_NS)
+        return 0;
+    return settled_ns - now_ns;
+}
+
+static void reserve_when_settled(struct migration *m)
+{
+    uint64_t wait_ns = unsettled_ns(m);
+
+    if (wait_ns > 0)
+        migration_later(m, wait_ns, reserve_when_settled);
+    else
+        ask_reserve(m);
+}
+
 static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
 {
     struct migration *m = arg;
@@ -76,7 +108,7 @@ static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
     if (reply->size_bytes != m->job.stat.total_bytes)
         migration_fail(m, ESTALE, UINT64_MAX, "the volume's size changed while nobody held it");
     else
-        ask_reserve(m);
+        reserve_when_settled(m);
 }
 
 void migration_acquire(struct migration *m)
@@ -84,7 +116,7 @@ void migration_acquire(struct migration *m)
     struct pool_request request = migration_request(m, POOL_CLAIM, true);
 
     if (m->claim_fd >= 0)
-        ask_reserve(m);
+        reserve_when_settled(m);
     else
         migration_ask(m, m->from, &request, -1, on_claimed);
 }

@@ -84,12 +84,10 @@ static void look_at_claim(struct migration *m)
 {
     if (m->claim_fd < 0 || migration_claimed(m) || phases[m->phase].backwards)
         return;
-    if (phases[m->phase].final) {
-        if (cleaning_may_let_go(m)) /* the old copy is kept if he writes it */
-            migration_let_go(m);
-    } else if (!phases[m->phase].waits) {
+    if (phases[m->phase].final) /* the old copy is let go, and kept if he writes it */
+        migration_let_go(m);
+    else if (!phases[m->phase].waits)
         migration_fail(m, ETXTBSY, UINT64_MAX, "the volume was opened for writing");
-    }
 }
 
 /* While nothing is written the oldest sample of it says most: an answer may be long on its way. */
