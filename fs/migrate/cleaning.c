@@ -111,13 +111,39 @@ static bool destination_stands(struct migration *m, const struct pool_reply *rep
     return reply->error == 0 && reply->found == POOL_FOUND_PUBLISHED;
 }
 
-static void on_destination_seen(void *arg, const struct pool_reply *reply, int fd)
+/* A file that bears the tag was not adopted, and its old copy, which alone knew, is gone. */
+static void on_tag_looked_for(void *arg, const struct pool_reply *reply, int fd)
 {
     struct migration *m = arg;
 
     owned_fd(&fd);
-    if (destination_stands(m, reply))
-        remove_old(m);
+    if (reply->error) {
+        migration_fail(m, reply->error, UINT64_MAX, reply->text);
+        return;
+    }
+    if (reply->found == POOL_FOUND_PUBLISHED) {
+        vol_note(m->vol, &m->vol->warning,
+                 "its old copy on %s went before its owner, mode and xattrs were taken over: they "
+                 "are not what they were; set them on %s, then write 1 to .control/rescan",
+                 m->job.source, m->job.destination);
+        log_say(LOG_WARNING, "volume %s: %s", m->vol->name,
+                m->vol->warning ? m->vol->warning : "its owner, mode and xattrs are lost");
+        m->not_adopted = true;
+    }
+    remove_old(m);
+}
+
+static void on_destination_seen(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct pool_request request;
+    struct migration *m = arg;
+
+    owned_fd(&fd);
+    if (!destination_stands(m, reply))
+        return;
+    request = migration_request(m, POOL_EXAMINE, false);
+    request.has_expect = 0;
+    migration_ask(m, m->to, &request, -1, on_tag_looked_for);
 }
 
 static void on_adopted_seen(void *arg, const struct pool_reply *reply, int fd)
@@ -129,7 +155,7 @@ static void on_adopted_seen(void *arg, const struct pool_reply *reply, int fd)
         put_old_away(m, reply->mtime_ns);
 }
 
-/* Only that it is gone shows that it was adopted; that it cannot be opened shows nothing. */
+/* That it cannot be opened does not show that it is gone. */
 static void on_old_seen(void *arg, const struct pool_reply *reply, int fd)
 {
     struct pool_request request;

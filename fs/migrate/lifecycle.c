@@ -322,7 +322,7 @@ static void tell_end(struct migration *m, const struct volume *record)
     atomic_store(&v->meter->rate_bytes_per_s, 0);
     m->service->history_new = true;
     totals_add_ended(&m->service->totals, record->last_result, &record->last_stat);
-    if (!m->copy_left)
+    if (!m->copy_left && !m->not_adopted)
         vol_note(v, &v->warning, NULL);
     migration_touch(m, EVENT_BIT(EVENT_STATE) | EVENT_BIT(EVENT_PROGRESS) | EVENT_BIT(EVENT_SIZE));
 }

@@ -106,6 +106,7 @@ struct migration {
     struct host_ask *ask;
     host_done_fn *answered; /* of ask */
     bool copy_left;         /* the copy that should go is still there: its record stays */
+    bool not_adopted;       /* and cannot be any more: its owner is told */
     bool older_goes;        /* and so does one that was retained before */
     bool copy_kept;         /* it is retained: its record becomes `kept` */
     struct copy kept;

@@ -13,15 +13,20 @@ record_world
 V=$MNT/db1
 uuid() { cat "$MNT/$1/uuid"; }
 
-proves "an old copy that cannot be opened for a moment is adopted before it goes: owner and mode are kept"
-if [[ -n $("$FERRYFS" --list-crash-points 2>/dev/null) ]]; then
-    CRASH=entered-cleaning
+# Begin a migration that the daemon does not survive
+killed_at() {
+    CRASH=$1
     start_ferryfs
     op write "$V/migrate/target" hdd >"$WORLD/said" 2>&1
     until_true gone
     wait "$DAEMON"
     DAEMON='' CRASH=''
     until_true no_family || kill_family
+}
+
+proves "an old copy that cannot be opened for a moment is adopted before it goes: owner and mode are kept"
+if [[ -n $("$FERRYFS" --list-crash-points 2>/dev/null) ]]; then
+    killed_at entered-cleaning
     fault "call=openat,at=1,do=EIO,program=pool-agent,under=$POOLS/ssd/db1"
     start_ferryfs
     eq "$(result db1)" success
@@ -29,6 +34,31 @@ if [[ -n $("$FERRYFS" --list-crash-points 2>/dev/null) ]]; then
     migrate db1 ssd
     stop_ferryfs
     no_fault
+
+    proves "an old copy that is replaced before it was adopted: the volume moves, and its owner is told what is lost"
+    cp -p "$POOLS/ssd/db1" "$WORLD/db1"
+    killed_at entered-cleaning
+    echo "a human's" >"$WORLD/other" && mv "$WORLD/other" "$POOLS/ssd/db1"
+    start_ferryfs
+    eq "$(result db1)" success
+    like "$(<"$MNT/.control/health")" "*db1*owner, mode and xattrs*set them on hdd*"
+    eq "$(<"$POOLS/ssd/db1")" "a human's"
+    holds cmp "$WORLD/db1" "$POOLS/hdd/db1"
+    rm "$POOLS/ssd/db1"
+    cp -p --attributes-only "$WORLD/db1" "$POOLS/hdd/db1"
+    setfattr -x user.ferryfs.copy "$POOLS/hdd/db1"
+    put 1 "$MNT/.control/rescan"
+    holds until_true is .control/health ok
+    migrate db1 ssd
+    stop_ferryfs
+
+    proves "nothing is told of a volume that was adopted before its old copy went"
+    killed_at finishing-cleaning
+    start_ferryfs
+    eq "$(result db1)" success
+    holds until_true is .control/health ok
+    migrate db1 ssd
+    stop_ferryfs
 else
     SENTENCE=''
 fi
