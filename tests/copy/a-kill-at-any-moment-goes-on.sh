@@ -75,7 +75,7 @@ kill_it() {
     n=$(n_said)
     if ((n > 0)); then
         kill -USR1 "$PID" 2>/dev/null
-        until_true has_said "$n"
+        holds until_true has_said "$n"
     fi
     kill -KILL "$PID" 2>/dev/null
 }

@@ -10,7 +10,7 @@ cp source grows
 for change in +1M -3M; do
     rm -f map copy
     begins --speed=8M --resume map grows copy
-    until_true test -e map
+    holds until_true test -e map
     truncate -s "$change" grows
     ends
     eq "$STATUS" 1 "$change"

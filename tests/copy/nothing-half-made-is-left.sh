@@ -123,7 +123,7 @@ if command -v nbdkit >/dev/null; then
     until_true test -e folder/in/new || wrong "it has not begun: $(<err)"
     is_stopping() { ((0x$(sed -n 's/^ShdPnd:\t//p' "/proc/$PID/status") == 0)); }
     kill -TERM "$PID"
-    until_true is_stopping
+    holds until_true is_stopping
     tick && tick && tick
     kill -TERM "$PID"
     ends
@@ -148,7 +148,7 @@ if [[ $(id -u) == 0 ]] && command -v nbdkit >/dev/null; then
     tick && tick && tick
     kill -TERM "$PID"
     is_stopping() { ((0x$(sed -n 's/^ShdPnd:\t//p' "/proc/$PID/status") == 0)); }
-    until_true is_stopping
+    holds until_true is_stopping
     tick && tick && tick
     kill -TERM "$PID"
     ends

@@ -50,7 +50,7 @@ serve() {
     rm -f "$socket"
     "$@" </dev/null >>servers.log 2>&1 {TICK}>&- &
     SERVERS+=($!)
-    until_true listens_or_dead "$socket"
+    holds until_true listens_or_dead "$socket"
     listens "$socket" || die "no server: $* $(<servers.log)"
 }
 

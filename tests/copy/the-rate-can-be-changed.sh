@@ -118,7 +118,7 @@ PID=$!
 until_true limit_is 5120 || wrong "$(<out)"
 lines=$(wc -l <out)
 more_lines() { (($(wc -l <out) > lines)); }
-until_true more_lines
+holds until_true more_lines
 holds limit_is 5120
 echo max >rate
 ends

@@ -21,7 +21,7 @@ spoil() {
 linger() {
     forward "$1"
     ctl hit 20
-    until_true gone
+    holds until_true gone
     ctl release
 }
 

@@ -42,7 +42,7 @@ one_life() {
     begin_ferryfs
     # sometimes it dies before it answers
     if ((RANDOM % 5)); then
-        until_true answers
+        holds until_true answers
         op write "$MNT/.control/max_jobs" $((1 + RANDOM % 4)) >/dev/null
         for ((k = 0; k < n; k++)); do random_request >/dev/null; done
     fi

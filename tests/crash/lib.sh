@@ -37,8 +37,8 @@ nothing() { :; }
 interrupted() {
     hold_copies
     begin_ferryfs
-    until_true answers_or_dead
-    until_true lists sparse dense
+    holds until_true answers_or_dead
+    holds until_true lists sparse dense
     forward "$1"
     held
     kill_ferryfs
@@ -101,7 +101,7 @@ run() {
     [[ -z $FAULT ]] || ctl arm
     {
         begin_ferryfs --grace 1
-        until_true answers_or_dead
+        holds until_true answers_or_dead
         until_true eval 'gone || lists sparse dense'
         "$action" "$volume"
         timeout 60 cat "$MNT/$volume/migrate/wait" >/dev/null

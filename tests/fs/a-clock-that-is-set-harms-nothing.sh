@@ -9,11 +9,7 @@ volume ssd db 4M dense
 volume ssd web 16M dense
 YEAR=$((365 * 86400))
 
-# Of the daemons from now on: so many seconds before ours
-CLOCK=$WORLD/clock
-ahead() { python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("q", int(sys.argv[2])))' "$CLOCK" "$1"; }
-truncate -s 8 "$CLOCK"
-
+set_clocks
 retained() { value db/migrate/retained; }
 expires() { date -d "$(retained | cut -d' ' -f3)" +%s; }
 none_on() { [[ -z $(find "$POOLS/$1" -name '.ferryfs-*.copy') ]]; }
@@ -77,7 +73,7 @@ put 2M "$MNT/web/migrate/speed"
 says ok op write "$MNT/web/migrate/target" hdd
 has_moved() { (($(number web bytes_copied) > $1)); }
 for years in 30 -30 10 -40; do
-    until_true has_moved "$(number web bytes_copied)"
+    holds until_true has_moved "$(number web bytes_copied)"
     ahead $((years * YEAR))
     seen $((years * YEAR))
     eq "$(value web/migrate/phase) $(value web/migrate/error)" "copying null"

@@ -37,7 +37,7 @@ proves "where a volume could not go nothing goes, and each is told"
 says "write EEXIST" op write "$SSD/evacuate" hdd
 eq "$(<"$SSD/last_error")" "1 of 9 volumes cannot go: db7 EEXIST"
 rm "$POOLS/hdd/db7"
-until_true grep -q '^hdd ok ' "$MNT/db7/migrate/candidates"
+holds until_true grep -q '^hdd ok ' "$MNT/db7/migrate/candidates"
 exec {WRITER}<>"$POOLS/ssd/db3" {OTHER}<>"$POOLS/ssd/db5"
 says "write EBUSY" op write "$SSD/evacuate" auto
 like "$(<"$SSD/last_error")" "2 of 9 volumes cannot go: db[35] EBUSY, db[35] EBUSY"
@@ -51,7 +51,7 @@ proves "all volumes go, to one host"
 says ok op write "$SSD/evacuate" hdd
 holds until_true evacuated "9/9 0"
 eq "$(at hdd) $(<"$SSD/volumes") $(<"$SSD/last_error")" "9 0 null"
-until_true is .control/hosts/ssd/drain 0
+holds until_true is .control/hosts/ssd/drain 0
 back
 
 proves "or to the best of them, while nothing comes in; saying it again changes nothing"
@@ -59,7 +59,7 @@ put 4M "$MNT/.control/speed"
 fds=$(n_fds)
 says ok op write "$SSD/evacuate" auto
 eq "$(<"$SSD/drain")" 1
-until_true some_have_gone 1
+holds until_true some_have_gone 1
 says "write ECONNREFUSED" op write "$MNT/other/migrate/target" ssd
 says ok op write "$SSD/evacuate" auto
 says "write EALREADY" op write "$SSD/evacuate" hdd
@@ -95,7 +95,7 @@ holds grep -qE '^[0-9]+ db9 .* ssd big error EBUSY ' "$MNT/.control/history"
 like "$(<"$MNT/db9/migrate/status") $(<"$MNT/db9/migrate/error")" "error EBUSY queued null ?*"
 like "$(<"$MNT/db9/status") $(<"$MNT/db9/migrate/phase")" "available idle"
 proves "and not tried again, until it is said again"
-until_true is .control/hosts/ssd/drain 0
+holds until_true is .control/hosts/ssd/drain 0
 kill_ferryfs
 start_ferryfs --max-queue 0
 eq "$(<"$SSD/evacuate") $(<"$MNT/.control/jobs") $(<"$SSD/drain")" "7/9 2 null 0"
@@ -120,5 +120,5 @@ eq "$(<"$SSD/evacuate") $(<"$MNT/.control/jobs")" "0/9 0 null"
 proves "a host without volumes is evacuated at once"
 says ok op write "$MNT/.control/hosts/tiny/evacuate" auto
 holds until_true is .control/hosts/tiny/evacuate "0/0 0"
-until_true is .control/hosts/tiny/drain 0
+holds until_true is .control/hosts/tiny/drain 0
 finish

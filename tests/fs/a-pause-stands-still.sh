@@ -86,7 +86,7 @@ like "$(<"$MNT/db3/migrate/error")" "ETXTBSY copying *"
 says ok op write "$MNT/db2/migrate/abort" 1
 eq "$(result db2)" aborted
 put 0 "$MNT/.control/pause"
-until_true has_moved db1 0
+holds until_true has_moved db1 0
 put max "$MNT/.control/speed"
 eq "$(result db1) $(<"$V/host")" "success ssd"
 
@@ -109,7 +109,7 @@ migrate db1 ssd
 proves "a kill while it is paused: it goes on from the checkpoint, and is not paused any more"
 put 4M "$MNT/.control/speed"
 begin db1
-until_true has_checkpoint db1
+holds until_true has_checkpoint db1
 put 1 "$V/migrate/pause"
 TICK_S=0.3 tick
 checkpoint=$(number db1 checkpoint)
@@ -120,7 +120,7 @@ eq "$(<"$V/migrate/pause") $(<"$MNT/.control/pause")" "0 0"
 eq "$(number db1 resumes)" 1
 
 proves "so is one that compares"
-until_true phase_is db1 verifying
+holds until_true phase_is db1 verifying
 put 1 "$MNT/.control/pause"
 eq "$(<"$V/migrate/phase")" paused
 holds stands_still db1
@@ -136,7 +136,7 @@ fault "call=pwrite,program=copy-worker,armed,from,do=ENOSPC"
 start_ferryfs --grace 1
 ctl arm
 says ok op write "$V/migrate/target" ssd
-until_true phase_is db1 stopped
+holds until_true phase_is db1 stopped
 put 1 "$V/migrate/pause"
 TICK_S=3 tick
 eq "$(<"$V/migrate/phase")" paused

@@ -121,7 +121,7 @@ mkfifo "$WORLD/hold"
 op hold "$POOLS/ssd/db1" rw <"$WORLD/hold" >"$WORLD/held" &
 holder=$!
 exec 9>"$WORLD/hold"
-until_true grep -qs held "$WORLD/held"
+holds until_true grep -qs held "$WORLD/held"
 target EBUSY open hdd
 exec 9>&-
 wait "$holder"
@@ -140,7 +140,7 @@ print("held", flush=True)
 sys.stdin.read()' "$POOLS/ssd/db1" <"$WORLD/hold" >"$WORLD/held" &
 holder=$!
 exec 9>"$WORLD/hold"
-until_true grep -qs held "$WORLD/held"
+holds until_true grep -qs held "$WORLD/held"
 target EBUSY open hdd
 exec 9>&-
 wait "$holder"
@@ -226,7 +226,7 @@ for call in renameat2 unlinkat; do
     eq "$(<"$V/migrate/message")" "refused EBUSY: too late: the volume is at $to already"
     ctl release
     eq "$(result db1)" success
-    until_true idle
+    holds until_true idle
     stop_ferryfs
     from=hdd to=ssd
 done
@@ -259,8 +259,8 @@ mkdir "$WORLD/away"
 umount "$POOLS/twin"
 mount --move "$POOLS/hdd" "$WORLD/away" && rmdir "$POOLS/hdd"
 begin_ferryfs
-until_true answers
-until_true lists db1
+holds until_true answers
+holds until_true lists db1
 refused EAGAIN open db1/migrate/target third
 like "$(<"$MNT/.control/health")" "degraded *hdd*"
 stop_ferryfs

@@ -28,7 +28,7 @@ no_fault
 start_ferryfs
 eq "$(result db1)" success "$(<"$V/migrate/error")"
 eq "$(<"$V/host")" $to
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 stop_ferryfs
 
@@ -41,7 +41,7 @@ no_fault
 start_ferryfs
 eq "$(result db1)" success "$(<"$V/migrate/error")"
 eq "$(<"$V/host")" $to
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 
 proves "killed after a checkpoint, it goes on from there, not from 0"
@@ -58,7 +58,7 @@ eq "$(number db1 resumes)" 1
 holds test "$(number db1 checkpoint)" -ge "$checkpoint"
 holds grep -q "resumed at copying, $checkpoint of $((64 << 20)) bytes" "$LOG"
 eq "$(ctl counts | sed -n 's/^pwrite //p')" $((((64 << 20) - checkpoint) / (512 << 10))) "blocks of 512 KiB that were written"
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 
 proves "an abort after a restart puts the volume back"
@@ -73,7 +73,7 @@ eq "$(result db1)" aborted
 eq "$(<"$V/host")" $from
 eq "$(<"$V/status")" available
 ctl release
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 stop_ferryfs
 
@@ -85,7 +85,7 @@ no_fault
 start_ferryfs
 eq "$(result db1)" aborted
 eq "$(<"$V/host")" $from
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 
 proves "history, uuids and results are kept over a restart"
@@ -108,7 +108,7 @@ held
 holds until_true is .control/health "recovering 1"
 ctl release
 eq "$(result db1)" success
-until_true idle
+holds until_true idle
 eq "$(<"$MNT/.control/health")" ok
 check_world --mount "$MNT"
 
@@ -119,11 +119,11 @@ kill_ferryfs
 mv "$POOLS/$from/db1" "$POOLS/$from/.away"
 no_fault
 begin_ferryfs
-until_true answers
+holds until_true answers
 tells_of_db1() { [[ $(<"$MNT/.control/health") == *db1* ]]; }
 holds until_true tells_of_db1
 eq "$(<"$MNT/db2/status")" available
-until_true lists db1 && eq "$(<"$V/host")" "$from"
+holds until_true lists db1 && eq "$(<"$V/host")" "$from"
 mv "$POOLS/$from/.away" "$POOLS/$from/db1"
 says ok op write "$MNT/.control/rescan" 1
 eq "$(result db1)" success
@@ -138,7 +138,7 @@ mv "$POOLS/$from/db1" "$POOLS/$from/.away"
 echo "somebody else's" >"$POOLS/$from/db1"
 no_fault
 begin_ferryfs
-until_true answers
+holds until_true answers
 holds until_true tells_of_db1
 eq "$(<"$POOLS/$from/db1")" "somebody else's"
 stop_ferryfs

@@ -67,7 +67,7 @@ says ok op write "$MNT/.control/hosts/ssd/evacuate" hdd
 put max "$MNT/db/migrate/speed"
 eq "$(result db) $(value db/host)" "success hdd"
 holds until_true is .control/hosts/ssd/evacuate "1/1 0"
-until_true is .control/hosts/ssd/drain 0
+holds until_true is .control/hosts/ssd/drain 0
 
 proves "nothing is restored to a host that drains, as one that is emptied does"
 put 1 "$MNT/.control/hosts/ssd/drain"

@@ -18,7 +18,7 @@ leave() {
 }
 drop() {
     put drop "$MNT/db/migrate/retained"
-    until_true is .control/hidden null
+    holds until_true is .control/hidden null
 }
 # Still on hdd, and what lies on ssd is as it was
 nothing_happened() {
@@ -92,12 +92,11 @@ proves "what is in its place or has no tag is not trusted"
 drop
 leave hdd
 copy=$(hidden_on ssd)
-mv "$copy" "$WORLD/aside"
-cp -a "$WORLD/aside" "$copy"
+cp -a "$copy" "$POOLS/ssd/.aside"
+mv "$POOLS/ssd/.aside" "$copy"
 refused ESTALE write db/migrate/retained restore
-mv "$WORLD/aside" "$WORLD/pools/ssd/.aside"
+rm "$copy"
 drop
-rm -f "$copy" "$WORLD/pools/ssd/.aside"
 leave ssd
 drop
 leave hdd

@@ -55,5 +55,5 @@ stop_ferryfs
 rm "$POOLS/ssd/db.old"
 start_ferryfs
 put drop "$MNT/db/migrate/retained"
-until_true is .control/hidden null
+holds until_true is .control/hidden null
 finish

@@ -40,7 +40,7 @@ migrate db1 hdd
 migrate db1 ssd
 control_answers
 thaw
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 
 # FROM TO: the server is one of them, and hangs in the midst of a copy
@@ -63,7 +63,7 @@ hangs_under_way() {
     eq "$(result db1)" aborted
     eq "$(<"$V/host")" "$1"
     eq "$(<"$V/status")" available
-    until_true idle
+    holds until_true idle
     check_world --mount "$MNT"
 }
 proves "as the destination of a copy under way: an abort is accepted at once, and carried out when it answers again"

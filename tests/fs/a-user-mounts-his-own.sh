@@ -35,7 +35,7 @@ start_as_user() {
     setpriv --reuid=65534 --regid=65534 --clear-groups env -u XDG_STATE_HOME HOME="$WORLD/home" FERRYFS_OF_TEST=1 \
         FERRYFS_WORKER="$BUILD/copy/copy-worker" "$FERRYFS" "${HOST_ARGS[@]}" -f "$MNT" </dev/null >>"$LOG" 2>&1 &
     DAEMON=$!
-    until_true user_answers
+    holds until_true user_answers
     as_nobody test -e "$V/status" || die "it does not start for an ordinary user"
 }
 # What `fusermount3 -u` or a signal has ended, is gone, and so is its mount

@@ -84,7 +84,7 @@ END
     eq "$(<"$V/migrate/error")" null
     eq "$(sum "$POOLS/$to/root")" "$wanted"
     holds until_true test ! -e "$POOLS/$from/root"
-    until_true idle
+    holds until_true idle
     check_world --mount "$MNT"
 
     proves "$from to $to: it takes no more space than its data needs"

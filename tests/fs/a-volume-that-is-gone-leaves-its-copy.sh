@@ -3,25 +3,26 @@
 . "$(dirname "$0")/lib.sh"
 # shellcheck disable=SC2034 # lib.sh looks at it
 KEEP=1
-KEEP_S=$((8 * SLOW))
+set_clocks
 pool ssd tmpfs
 pool hdd tmpfs
 volume ssd db 4M dense
 volume ssd web 1M dense
 
 hidden_on() { find "$POOLS/$1" -name '.ferryfs-*.copy'; }
-has_expired() { (($(date +%s) >= $(stat -c %Z "$copy") + KEEP_S + 2)); }
+hour=0
 is_gone() { [[ ! -e $MNT/$1 ]]; }
 # VOLUME moves away and is removed there, before its old source expires
 loses() {
-    put "$KEEP_S" "$MNT/$1/migrate/keep"
+    put 3600 "$MNT/$1/migrate/keep"
     migrate "$1" hdd
     rm "$POOLS/hdd/$1"
     holds until_true is_gone "$1"
 }
 is_told() { [[ $(value .control/health) == "degraded volume $1: it is gone; its retained copy on ssd is left" ]]; }
 stays() {
-    holds until_true has_expired
+    hour=$((hour + 1))
+    ahead $((hour * 3700))
     put 1 "$MNT/.control/rescan"
     holds until_true is_told db
     like "$(value .control/hidden)" "* retained db ssd 4194304 *"

@@ -44,7 +44,7 @@ intrude() {
     ctl release
     wait "$writer" || wrong "the writer failed"
     eq "$(result db1)" "$3" "$(<"$V/migrate/error")"
-    until_true is .control/jobs null
+    holds until_true is .control/jobs null
 }
 
 # The same, and the job stops for it
@@ -104,7 +104,7 @@ mkfifo "$WORLD/hold"
 op hold "$S" rw <"$WORLD/hold" >"$WORLD/held" &
 holder=$!
 exec 9>"$WORLD/hold"
-until_true grep -qs held "$WORLD/held"
+holds until_true grep -qs held "$WORLD/held"
 "${WRITE[@]}"
 unqueued error
 like "$(<"$V/migrate/error")" "ETXTBSY reserving ?*"

@@ -74,7 +74,7 @@ END
 inotifywait -q -t 20 -e modify "$EVENTS" >"$WORLD/inotify" &
 watcher=$!
 watches() { grep -q inotify "/proc/$watcher/fdinfo/"* 2>/dev/null; }
-until_true watches
+holds until_true watches
 refuse_many 1 2>/dev/null
 wait "$watcher" || wrong "inotify does not tell"
 

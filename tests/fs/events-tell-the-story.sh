@@ -115,7 +115,7 @@ mark
 
 proves "an error is told with errno, phase and reason"
 says ok op write "$MNT/db2/migrate/target" hdd
-until_true phase_is db2 copying
+holds until_true phase_is db2 copying
 : >>"$POOLS/ssd/db2"
 eq "$(result db2)" error
 story "accepted copying rolling-back error"
@@ -218,7 +218,7 @@ put 0 "$MNT/.control/pause"
 story "paused accepted resumed resumed" 'event != "phase"'
 story "resumed resumed" 'event == "resumed" and (file, uid) == ("pause", 0) and pid > 0'
 put max "$MNT/db1/migrate/speed"
-until_true phase_is db2 copying
+holds until_true phase_is db2 copying
 story "accepted resumed reserving copying" 'volume == "db2"'
 ctl release
 eq "$(result db1) $(result db2)" "success success"
@@ -236,7 +236,7 @@ story "refused" "errno == 'EBUSY' and '1 of 2 volumes cannot go: db2 EBUSY' in t
 proves "and where it is cancelled, who aborts its jobs"
 restart "call=pwrite,program=copy-worker,from,do=hold"
 says ok op write "$EVACUATE" ssd
-for name in db1 db2; do until_true phase_is $name copying; done
+for name in db1 db2; do holds until_true phase_is $name copying; done
 says ok op write "$EVACUATE" 0
 eq "$(result db1) $(result db2)" "aborted aborted"
 for name in db1 db2; do

@@ -134,7 +134,7 @@ put 0 "$V/migrate/pause"
 proves "a volume that grows"
 watch
 truncate -s 5M "$POOLS/ssd/db2"
-until_true is db2/size $((5 << 20))
+holds until_true is db2/size $((5 << 20))
 told db2/size
 truncate -s 4M "$POOLS/ssd/db2"
 touch -d @1600000000.123456789 "$POOLS/ssd/db2"
@@ -144,13 +144,13 @@ watch
 mkdir "$WORLD/away"
 mount --move "$POOLS/hdd" "$WORLD/away"
 put 1 "$MNT/.control/rescan"
-until_true is .control/hosts/hdd/state down
-until_true is db1/status error
+holds until_true is .control/hosts/hdd/state down
+holds until_true is db1/status error
 told .control/hosts/hdd/{state,last_error} .control/health db1/status db2/migrate/candidates
 watch
 mount --move "$WORLD/away" "$POOLS/hdd"
 put 1 "$MNT/.control/rescan"
-until_true is db1/status available
+holds until_true is db1/status available
 told .control/hosts/hdd/state .control/health db1/status db2/migrate/candidates
 
 proves "a host that is evacuated, and drains meanwhile"
@@ -161,6 +161,6 @@ says ok op write "$MNT/.control/hosts/hdd/evacuate" auto
 told .control/hosts/hdd/{evacuate,drain}
 watch
 says ok op write "$MNT/.control/hosts/hdd/evacuate" 0
-until_true is .control/hosts/hdd/drain 0
+holds until_true is .control/hosts/hdd/drain 0
 told .control/hosts/hdd/drain
 finish

@@ -28,10 +28,10 @@ proves "systemctl start of its mount unit mounts it, and the daemon outlives mou
 holds systemctl start run-ferryfs.mount
 holds mounted_are 1
 eq "$(property run-ferryfs.mount ActiveState) $(daemons)" "active 1"
-until_true lists db1
+holds until_true lists db1
 eq "$(stat -c %a "$MNT/db1/migrate/target") $(in_machine stat -c %G /run/ferryfs/db1/migrate/target)" "664 disk"
 migrate db1 hdd
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 proves "and systemctl stop ends both"
 holds systemctl stop run-ferryfs.mount
@@ -47,7 +47,7 @@ fi
 
 proves "after a kill of the daemon the mount unit can be started again"
 in_machine pkill -KILL -x ferryfs
-until_true no_daemon
+holds until_true no_daemon
 holds until_true systemctl stop run-ferryfs.mount # it may be busy for the moment in which inotify is told
 holds systemctl start run-ferryfs.mount
 holds until_true lists db1

@@ -42,7 +42,7 @@ record_world
 # Does anything open what is no volume? atime would not tell of an open: inotify does
 inotifywait -m -q -e open,access --format %f "$P" "$P/folder" >"$WORLD/opened" &
 watcher=$!
-until_true grep -q ssd "/proc/$watcher/cmdline"
+holds until_true grep -q ssd "/proc/$watcher/cmdline"
 tick && tick
 start_ferryfs
 V=$MNT/good
@@ -100,13 +100,13 @@ check_world --mount "$MNT"
 proves "a symlink that takes the place of a volume is not followed"
 mv "$POOLS/hdd/twice" "$POOLS/hdd/.twice"
 ln -s "$WORLD/secret" "$POOLS/hdd/twice"
-until_true test ! -e "$MNT/twice"
+holds until_true test ! -e "$MNT/twice"
 op write "$MNT/twice/migrate/target" ssd >"$WORLD/said"
 fails grep -q ok "$WORLD/said"
 eq "$(<"$WORLD/secret")" secret
 rm "$POOLS/hdd/twice"
 mv "$POOLS/hdd/.twice" "$POOLS/hdd/twice"
-until_true lists twice
+holds until_true lists twice
 check_world # the pools alone: what was gone comes back with another uuid
 
 proves "a volume as big as files can be is listed, and refused where it does not fit"
@@ -116,7 +116,7 @@ truncate -s 9223372036854775807 "$POOLS/big/biggest" 2>/dev/null || truncate -s 
     truncate -s 4E "$POOLS/big/biggest"
 record_world
 start_ferryfs
-until_true lists biggest
+holds until_true lists biggest
 eq "$(<"$MNT/biggest/size")" "$(stat -c %s "$POOLS/big/biggest")"
 like "$(op write "$MNT/biggest/migrate/target" ssd)" "write @(EFBIG|ENOSPC)"
 finish

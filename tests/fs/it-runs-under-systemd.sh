@@ -80,7 +80,7 @@ eq "$(getfattr --only-values -n trusted.note "$POOLS/hdd/odd" 2>/dev/null)" secr
 eq "$(number odd claim_weak)" 0
 proves "and who has a volume open is named"
 in_machine setpriv --reuid=4711 --clear-groups tail -f /dev/null <>"$POOLS/hdd/odd" &
-until_true in_machine pgrep -x tail >"$WORLD/tail"
+holds until_true in_machine pgrep -x tail >"$WORLD/tail"
 says "open EBUSY" op write "$MNT/odd/migrate/target" ssd
 like "$(value odd/migrate/message)" "refused EBUSY: odd: process $(<"$WORLD/tail") (tail) has it open for writing"
 {
@@ -104,7 +104,7 @@ like "$(grep ^CapEff: "$THERE/proc/$worker/status")" "*0000000000000000"
 holds until_true status_is "2 volumes on 2 hosts; 1 moving, 0 queued; health: ok"
 began=$(now_ms)
 long_enough() { (($(now_ms) - began > PATIENCE_S * 2000)); }
-until_true long_enough
+holds until_true long_enough
 eq "$(property ferryfs NRestarts)" 0
 eq "$(value db1/status)" migrating
 
@@ -139,7 +139,7 @@ shim_is
 until_true restarted "$before" || wrong "$(systemctl status --no-pager ferryfs)"
 holds grep -q "the owner does not answer" "$LOG"
 wait "$asking"
-until_true recovered
+holds until_true recovered
 holds until_true idle
 
 proves "where another ferryfs is mounted it is left alone"
@@ -152,6 +152,6 @@ holds lists db1 odd
 holds until_true idle
 check_world --mount "$MNT"
 holds in_machine umount /run/ferryfs
-until_true no_family
+holds until_true no_family
 halt_machine
 finish

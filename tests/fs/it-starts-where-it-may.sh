@@ -76,13 +76,13 @@ mkdir "$WORLD/mnt3"
 FERRYFS_WORKER="$BUILD/copy/copy-worker" "$FERRYFS" -f --state "$WORLD/state3" "${HOST_ARGS[@]}" \
     "$WORLD/mnt3" </dev/null >>"$LOG" 2>&1 &
 second=$!
-until_true test -e "$WORLD/mnt3/.control/health"
+holds until_true test -e "$WORLD/mnt3/.control/health"
 eq "$(cat "$WORLD/mnt3/.control/hosts/ssd/state")" down
 like "$(cat "$WORLD/mnt3/.control/health")" "degraded *ssd*"
 fails test -e "$WORLD/mnt3/db1"
 migrate db1 hdd
 migrate db1 ssd
-until_true idle
+holds until_true idle
 proves "and takes it up when the other ends"
 stop_ferryfs
 holds until_true test -e "$WORLD/mnt3/db1/status"

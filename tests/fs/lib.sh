@@ -19,7 +19,7 @@
 #
 #   fault RULES  no_fault                   for the next start: what tests/faultshim does (FAULTSHIM without file=)
 #   CRASH=NAME[:N]                          for the next start: the named crash point (copy/base/crash.h)
-#   CLOCK=FILE                              for the next start: its clock is ahead by what FILE holds (clockshim.c)
+#   set_clocks, ahead SECONDS               of the next starts: their clocks are ahead of ours by that (clockshim.c)
 #   hold_copies  ctl hit 20  ctl release    for the next start: workers wait in their first write; wait; let go;
 #                            ctl pass N     let N writes go on
 #
@@ -161,7 +161,7 @@ lists() {
 
 start_ferryfs() {
     begin_ferryfs "$@"
-    until_true answers_or_dead
+    holds until_true answers_or_dead
     answers || die "ferryfs does not answer"
     until_true lists "${VOLUMES[@]}" || die "ferryfs does not list ${VOLUMES[*]}, only $(echo "$MNT"/*)"
     until_true recovered || wrong "it is still $(<"$MNT/.control/health")"
@@ -197,7 +197,7 @@ kill_family() {
 kill_ferryfs() {
     {
         kill -KILL "$DAEMON"
-        until_true kill_family
+        holds until_true kill_family
         wait "$DAEMON"
     } 2>/dev/null
     no_family || die "processes of ferryfs cannot be killed: $(family)"
@@ -207,6 +207,11 @@ kill_ferryfs() {
 # Faults
 
 SHARED=$WORLD/shared FAULT='' CRASH='' CLOCK=''
+set_clocks() {
+    CLOCK=$WORLD/clock
+    truncate -s 8 "$CLOCK"
+}
+ahead() { python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("q", int(sys.argv[2])))' "$CLOCK" "$1"; }
 CTL=("$BUILD/tests/faultshim/faultctl" "$SHARED")
 ctl() { "${CTL[@]}" "$@"; }
 no_fault() { FAULT=''; }

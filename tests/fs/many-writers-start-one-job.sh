@@ -58,7 +58,7 @@ done
 echo "# aborted $aborted, too late $late"
 under 200 "$aborted"
 under 200 "$late"
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 
 proves "in 50 races of two hosts against each other and an abort the volume ends at one of them"
@@ -69,6 +69,6 @@ for ((i = 0; i < 50; i++)); do
     wait "${racers[@]}"
     result db3 >/dev/null
 done
-until_true idle
+holds until_true idle
 check_world --mount "$MNT"
 finish

@@ -86,7 +86,7 @@ ends_with 0 "" mount -a
 lists db1 || wrong "db1 is not there"
 
 proves "what was killed is mounted anew"
-until_true kill_family
+holds until_true kill_family
 fails answers
 ends_with 0 "" mount "$MNT"
 eq "$(value db1/host)" ssd

@@ -31,7 +31,7 @@ has_worker() { [[ -n $(worker) ]]; }
 
 proves "with the destination frozen in the midst of a copy everything can be read in under 100 ms"
 says ok op write "$V/migrate/target" hdd
-until_true has_worker
+holds until_true has_worker
 fsfreeze -f "$POOLS/hdd"
 if [[ $(<"$V/migrate/status") == success ]]; then
     fsfreeze -u "$POOLS/hdd"
@@ -58,7 +58,7 @@ check_world --mount "$MNT"
 
 proves "frozen, then SIGTERM: ferryfs ends in under 2 s, and recovers after the thaw"
 says ok op write "$V/migrate/target" hdd
-until_true has_worker
+holds until_true has_worker
 fsfreeze -f "$POOLS/hdd"
 began=$(now_ms)
 kill -TERM "$DAEMON"
@@ -101,7 +101,7 @@ no_fault
 start_ferryfs
 [[ $(<"$V/host") == hdd ]] || migrate db1 hdd
 says ok op write "$V/migrate/target" ssd
-until_true has_worker
+holds until_true has_worker
 fsfreeze -f "$POOLS/hdd"
 all_read_quickly
 fsfreeze -u "$POOLS/hdd"

@@ -18,7 +18,7 @@ killed_at() {
     CRASH=$1
     start_ferryfs
     op write "$V/migrate/target" hdd >"$WORLD/said" 2>&1
-    until_true gone
+    holds until_true gone
     wait "$DAEMON"
     DAEMON='' CRASH=''
     until_true no_family || kill_family
@@ -80,7 +80,7 @@ proves "a queued volume that is deleted ends its job, and others get their turn"
 printf gone >"$POOLS/ssd/short"
 hold_copies
 start_ferryfs
-until_true lists short
+holds until_true lists short
 says ok op write "$MNT/.control/max_jobs" 1
 says ok op write "$V/migrate/target" hdd
 held
@@ -103,7 +103,7 @@ proves "a volume that is replaced while it moves: the job waits for a human, who
 printf 'the first of them' >"$POOLS/ssd/doc"
 hold_copies
 start_ferryfs
-until_true lists doc
+holds until_true lists doc
 says ok op write "$MNT/doc/migrate/target" hdd
 held
 printf 'the second' >"$WORLD/doc" && cp "$WORLD/doc" "$POOLS/ssd/.doc" && mv "$POOLS/ssd/.doc" "$POOLS/ssd/doc"
@@ -135,7 +135,7 @@ echo stranger >"$POOLS/third/db1"
 ALL_HOSTS=("${HOST_ARGS[@]}")
 HOST_ARGS=(--host "ssd=$POOLS/ssd" --host "third=$POOLS/third")
 begin_ferryfs
-until_true answers
+holds until_true answers
 like "$(<"$MNT/.control/health")" "*db1*hdd, which is not configured*"
 eq "$(<"$V/host")" ssd
 stop_ferryfs
@@ -158,7 +158,7 @@ ctl disarm
 stop_ferryfs
 HOST_ARGS=(--host "ssd=$POOLS/ssd")
 begin_ferryfs
-until_true answers
+holds until_true answers
 put 1 "$MNT/.control/rescan"
 eq "$(<"$V/host")" hdd
 eq "$(uuid db1)" "$first"

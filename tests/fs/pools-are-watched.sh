@@ -9,7 +9,7 @@ start_ferryfs
 # Long before the next rescan, which is a minute away where a pool is watched; where it is not, the log says so
 at_once() {
     local SLOW=$((SLOW < 2 ? SLOW : 2))
-    until_true "$@"
+    holds until_true "$@"
 }
 
 proves "the pools are watched"
@@ -100,19 +100,19 @@ migrate db2 hdd
 
 proves "another pool in its place is not taken for it"
 stop_ferryfs
-until_true umount "$POOLS/hdd"
+holds until_true umount "$POOLS/hdd"
 mount -t tmpfs -o size=16M stranger "$POOLS/hdd"
 echo foreign >"$POOLS/hdd/db2"
 echo "7e6f1c9a-4c0b-4d5e-9f3a-111111111111" >"$POOLS/hdd/.ferryfs-pool"
 begin_ferryfs
-until_true answers
-until_true lists db1
+holds until_true answers
+holds until_true lists db1
 echo 1 >"$MNT/.control/rescan"
 tick
 eq "$(<"$MNT/.control/hosts/hdd/state")" down
 eq "$(cat "$POOLS/hdd/db2")" foreign
 stop_ferryfs
-until_true umount "$POOLS/hdd"
+holds until_true umount "$POOLS/hdd"
 mount -o loop "$WORLD/hdd.image" "$POOLS/hdd"
 record_world
 start_ferryfs

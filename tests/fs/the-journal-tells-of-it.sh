@@ -63,7 +63,7 @@ eq "$(journal MESSAGE_ID=bd4fc075d09d47c0b83f0cbceece7c47 | jq -r '.FERRYFS_VOLU
 proves "so are an error, a lost host and what the health is"
 put 1M "$MNT/db1/migrate/speed"
 says ok op write "$MNT/db1/migrate/target" ssd
-until_true phase_is db1 copying
+holds until_true phase_is db1 copying
 : >>"$POOLS/hdd/db1"
 eq "$(result db1)" error
 kill -KILL "$(pgrep -x -n ferryfs-pool)"
@@ -74,10 +74,10 @@ says "aborted aborting accepted error health host-down host-up paused refused re
 proves "and a job that goes on after a kill, whose daemon tells the journal anew"
 put 1M "$MNT/db1/migrate/speed"
 says ok op write "$MNT/db1/migrate/target" ssd
-until_true phase_is db1 copying
+holds until_true phase_is db1 copying
 in_machine kill -KILL "$(property ferryfs MainPID)"
 holds until_true told recovered db1
-until_true lists db1 db2
+holds until_true lists db1 db2
 eq "$(result db1)" success
 
 proves "where the journal is started anew meanwhile, the events after that are there too"

@@ -14,7 +14,7 @@ arm() {
     rm -f "$WORLD/poll"
     op poll "$1" 20000 >"$WORLD/poll" &
     poller=$!
-    until_true grep -qs armed "$WORLD/poll"
+    holds until_true grep -qs armed "$WORLD/poll"
 }
 
 dates() { stat -c %.9Y "${@/#/$V/}"; }
@@ -77,7 +77,7 @@ arm "$V/status"
 : >"$WORLD/poll2"
 op poll "$V/migrate/status" 20000 >"$WORLD/poll2" &
 second=$!
-until_true grep -q armed "$WORLD/poll2"
+holds until_true grep -q armed "$WORLD/poll2"
 within 20 cat "$V/migrate/wait" >"$WORLD/waited" &
 waiter=$!
 inotifywait -q -t 20 -e modify -e close_write --format '%e %f' "$V/migrate/status" >"$WORLD/inotify" 2>&1 &
@@ -118,7 +118,7 @@ held
 cat "$V/migrate/wait" >"$WORLD/waited" 2>&1 &
 waiter=$!
 blocked() { grep -qE '^State:.[SD]' "/proc/$waiter/status"; }
-until_true blocked
+holds until_true blocked
 kill -INT "$waiter"
 kill -TERM "$waiter"
 holds until_true ended "$waiter"

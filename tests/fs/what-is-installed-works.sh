@@ -68,7 +68,7 @@ proves "the installed daemon finds its worker and moves a volume"
 mount -t overlay -o "lowerdir=$INSTALLED$PREFIX:$PREFIX" installed "$PREFIX" || die "nothing can be laid over $PREFIX"
 FERRYFS_OF_TEST=1 "$PREFIX/sbin/ferryfs" -f -c "$CONF" "$MNT" </dev/null >>"$LOG" 2>&1 &
 DAEMON=$!
-until_true answers_or_dead
-until_true lists db1
+holds until_true answers_or_dead
+holds until_true lists db1
 migrate db1 hdd
 finish

@@ -50,14 +50,14 @@ with open(sys.argv[1]) as status:
         assert seen[-1] == "success" or poll.poll(20000), seen
 print(*seen)
 ' "$V/migrate/status" >"$WORLD/python"
-until_true grep -q armed "$WORLD/python"
+holds until_true grep -q armed "$WORLD/python"
 eq "$(move)" success
 wait "$watcher" || wrong "it was not woken"
 like "$(tail -n 1 "$WORLD/python")" "*success"
 
 proves "inotifywait"
 watch inotifywait -q -t 20 -e modify "$V/status" >/dev/null
-until_true watches
+holds until_true watches
 eq "$(move)" success
 wait "$watcher" || wrong "it was not woken"
 
@@ -85,7 +85,7 @@ chmod 755 "$WORLD/told-by-incron"
 echo "$V/status IN_MODIFY $WORLD/told-by-incron \$@ \$%" >"$WORLD/incron/tables/ferryfs"
 watch incrond -n -f "$WORLD/incron/conf"
 watches_it() { (($(cat "/proc/$watcher/fdinfo/"* 2>/dev/null | grep -c '^inotify wd') >= 3)); } # and two of its folders
-until_true watches_it
+holds until_true watches_it
 eq "$(move)" success
 holds until_true grep -qs "^$V/status IN_MODIFY" "$WORLD/incron-said"
 kill "$watcher"
@@ -110,7 +110,7 @@ fs.watch(status, () => {
 });
 console.log("armed");
 ' "$V/migrate/status" "$MNT/.control/events" >"$WORLD/node"
-until_true grep -q armed "$WORLD/node"
+holds until_true grep -q armed "$WORLD/node"
 eq "$(move)" success
 holds until_true ended "$watcher"
 kill "$watcher" 2>/dev/null
