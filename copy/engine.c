@@ -277,7 +277,9 @@ int engine_copy(const struct engine_job *job, struct engine_result *ret)
     int r;
 
     *ret = (struct engine_result){.bad_bytes = ENGINE_NO_PLACE, .mark = job->start};
-    if (job->size_bytes > INT64_MAX || job->start.low_bytes > job->size_bytes || block_bytes == 0)
+    if (job->size_bytes > INT64_MAX)
+        return engine_refuse(ret, -EFBIG, "a volume has no more than 2^63-1 bytes");
+    if (job->start.low_bytes > job->size_bytes || block_bytes == 0)
         return engine_refuse(ret, -EINVAL, "the range to copy");
     r = engine_check_sizes(job, ret);
     if (r < 0)

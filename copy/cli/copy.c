@@ -34,7 +34,7 @@ static int open_source(struct cli_job *copy)
     if (r == 0)
         r = refuse_options(copy);
     if (r == 0)
-        atomic_store(&copy->cli->size_bytes, copy->source.size_bytes);
+        place_tell_size(&copy->source, copy->cli);
     return r;
 }
 

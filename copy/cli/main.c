@@ -107,7 +107,8 @@ static enum cli_exit work(const struct cli_options *options)
                                        [CLI_DIGEST] = cli_digest};
     struct cli cli = {.options = options,
                       .speed_bytes_per_s = options->speed_bytes_per_s,
-                      .size_bytes = CLI_SIZE_UNKNOWN};
+                      .size_bytes = CLI_SIZE_UNKNOWN,
+                      .data_bytes = CLI_SIZE_UNKNOWN};
     struct cli_result result = {.bad_bytes = ENGINE_NO_PLACE};
     int signo = 0;
 

@@ -101,6 +101,13 @@ static int refuse_no_device(const struct place *place, struct cli_result *ret)
     return cli_refuse(ret, ENOTBLK, "%s is no block device", place->shown);
 }
 
+void place_tell_size(const struct place *place, struct cli *cli)
+{
+    if (place->kind == PLACE_FILE)
+        atomic_store(&cli->data_bytes, (uint64_t)place->st.st_blocks * 512); /* stat(2) */
+    atomic_store(&cli->size_bytes, place->size_bytes);
+}
+
 int place_open_source(struct place *place, const char *name, const struct cli_options *options,
                       struct cli_result *ret)
 {

@@ -51,6 +51,9 @@ int place_open_source(struct place *place, const char *name, const struct cli_op
 int place_open_destination(struct place *place, const char *name, const struct cli_options *options,
                            const struct place_terms *terms, struct cli_result *ret);
 
+/* Of a source: how much work it is. */
+void place_tell_size(const struct place *place, struct cli *cli);
+
 /* See to it that it has room for so much. An old file keeps what it holds, and what lies beyond
  * until place_cut: it may be what the source reads, under a name that nobody sees through. */
 int place_set_size(struct place *place, uint64_t size_bytes, struct cli_result *ret);

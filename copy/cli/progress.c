@@ -28,17 +28,37 @@ void cli_progress_clear(void)
         fputs(CLEAR_LINE, stderr);
 }
 
+/* The counters are stored one by one: what is done may be behind its parts. */
 static struct cli_sample sample_now(struct cli *cli)
 {
-    return (struct cli_sample){io_now_ns(), atomic_load(&cli->progress.done_bytes),
-                               atomic_load(&cli->progress.verified_bytes)};
+    const struct progress *progress = &cli->progress;
+    uint64_t free_bytes = atomic_load(&progress->hole_bytes);
+    uint64_t skipped = atomic_load(&progress->skipped_bytes);
+    struct cli_sample sample = {io_now_ns(), atomic_load(&progress->done_bytes), 0, 0,
+                                atomic_load(&progress->verified_bytes)};
+
+    if (sample.done_bytes > skipped)
+        sample.run_bytes = sample.done_bytes - skipped;
+    if (sample.run_bytes > free_bytes)
+        sample.moved_bytes = sample.run_bytes - free_bytes;
+    return sample;
+}
+
+static bool counts_verified(int phase)
+{
+    return phase == CLI_VERIFYING || phase == CLI_COMPARING;
 }
 
 /* What a phase counts. */
 static uint64_t done_in(const struct cli_sample *sample, int phase)
 {
-    return phase == CLI_VERIFYING || phase == CLI_COMPARING ? sample->verified_bytes
-                                                            : sample->done_bytes;
+    return counts_verified(phase) ? sample->verified_bytes : sample->done_bytes;
+}
+
+/* Of that, what has taken time. */
+static uint64_t moved_in(const struct cli_sample *sample, int phase)
+{
+    return counts_verified(phase) ? sample->verified_bytes : sample->moved_bytes;
 }
 
 static uint64_t work_in(const struct cli_sample *sample, bool verifying)
@@ -60,10 +80,43 @@ static void take_sample(struct cli_progress *progress)
     progress->samples[progress->n_samples++ % CLI_SAMPLES] = sample_now(progress->cli);
 }
 
-/* How much more is in `to` than in `from`, per second; 0: nobody can tell yet. */
-static double rate_of(const struct cli_sample *from, const struct cli_sample *to, uint64_t n)
+/* How much of that there is a second, from one sample to the next; 0: nobody can tell yet. */
+static double rate_of(const struct cli_sample *from, const struct cli_sample *to, double n)
 {
-    return to->at_ns > from->at_ns ? (double)n * 1e9 / (double)(to->at_ns - from->at_ns) : 0;
+    return to->at_ns > from->at_ns && n > 0 ? n * 1e9 / (double)(to->at_ns - from->at_ns) : 0;
+}
+
+/* A hole may be counted a moment before it is done. */
+static double grown(uint64_t from, uint64_t to)
+{
+    return to > from ? (double)(to - from) : 0;
+}
+
+/*
+ * Holes take no time; how much of a volume is none its file system knows. What an earlier run has
+ * done, and what is read back, is thought to have its share of them. Less than 0: nobody can tell.
+ */
+static double eta_of(const struct cli_progress *progress, const struct cli_sample *before,
+                     const struct cli_sample *now, uint64_t size_bytes, bool copies, bool verifies)
+{
+    uint64_t data_bytes = atomic_load(&progress->cli->data_bytes);
+    double size = (double)size_bytes, left = 0, data, share, moved, speed;
+
+    data = data_bytes < size_bytes ? (double)data_bytes : size;
+    share = size > 0 ? data / size : 1;
+    moved = (double)now->moved_bytes + (double)(now->done_bytes - now->run_bytes) * share;
+    if (copies && data > moved)
+        left = data - moved;
+    if (copies && left > grown(now->done_bytes, size_bytes))
+        left = grown(now->done_bytes, size_bytes);
+    if (verifies)
+        left += grown(now->verified_bytes, size_bytes) * share;
+    speed = rate_of(before, now,
+                    grown(before->moved_bytes, now->moved_bytes) +
+                        grown(before->verified_bytes, now->verified_bytes) * share);
+    if (left <= 0)
+        return 0;
+    return speed > 0 ? left / speed : -1;
 }
 
 static void measure(struct cli_progress *progress, struct cli_state *ret)
@@ -74,8 +127,7 @@ static void measure(struct cli_progress *progress, struct cli_state *ret)
     struct cli *cli = progress->cli;
     int phase = atomic_load(&cli->phase);
     bool verifying = atomic_load(&cli->verifying);
-    uint64_t work = work_in(now, verifying);
-    double speed = rate_of(before, now, work - work_in(before, verifying)), total;
+    double work = (double)work_in(now, verifying), total;
 
     *ret = (struct cli_state){
         .phase = phase,
@@ -83,16 +135,16 @@ static void measure(struct cli_progress *progress, struct cli_state *ret)
         .verifying = verifying,
         .done_bytes = done_in(now, phase),
         .elapsed_s = (double)(now->at_ns - progress->began_ns) / 1e9,
-        .rate = rate_of(lately, now, done_in(now, phase) - done_in(lately, phase)),
+        .rate = rate_of(lately, now, grown(moved_in(lately, phase), moved_in(now, phase))),
         .eta_s = -1,
         .fraction = -1,
     };
     if (ret->size_bytes == CLI_SIZE_UNKNOWN)
         return;
     total = (double)ret->size_bytes * (verifying && phase != CLI_COMPARING ? 2 : 1);
-    ret->fraction = total > 0 && (double)work < total ? (double)work / total : 1;
-    if (speed > 0)
-        ret->eta_s = total * (1 - ret->fraction) / speed;
+    ret->fraction = work < total ? work / total : 1;
+    ret->eta_s = eta_of(progress, before, now, ret->size_bytes, phase != CLI_COMPARING,
+                        verifying || phase == CLI_COMPARING);
 }
 
 static const char *duration_text(double seconds, char out[32])

@@ -112,7 +112,7 @@ kill_at_random() {
 
 RANDOM=${SEED:=$$}
 echo "# SEED=$SEED"
-for row in "ext4 threads" "tmpfs io_uring" "loop io_uring" "nbdkit auto"; do
+for row in "ext4 threads" "tmpfs $URING" "loop $URING" "nbdkit auto"; do
     read -r to io <<<"$row"
     proves "a copy to $to by $io goes on after kills at random, and no more is done twice than comes between checkpoints"
     [[ $to == ext4 || $to == tmpfs ]] || "$BUILD/tests/fs/fill" tmpfs/copy "$(size_of source)" dense 99

@@ -187,7 +187,7 @@ full() {
 proves "a full disk is told, and where there is room again --resume goes on"
 volume dense 24M dense 4
 filled() { fallocate -l $(($(stat -f -c '%a * %S' "$1") - 12 * 1024 * 1024)) "$1/full"; }
-for io in threads io_uring; do
+for io in threads "$URING"; do
     for kind in tmpfs ext4; do
         filled "$kind"
         full "$io" "$kind"
@@ -198,18 +198,18 @@ done
 proves "a disk that breaks is told, with either way of I/O, by a device and by a file system on it"
 mkdir below top
 mount -t tmpfs -o size=12M ferrycopy-test below
-for io in threads io_uring; do
+for io in threads "$URING"; do
     for verify in full off; do
         truncate -s 64M below/image
         loop below/image
-        exits 1 --io=$io --verify=$verify --force dense "$LOOP"
+        exits 1 --io="$io" --verify=$verify --force dense "$LOOP"
         like "$ERR" "ferrycopy: *"
         leave
         rm below/image
         truncate -s 64M below/image
         mkfs.ext4 -q -F -m 0 -E lazy_itable_init=1,lazy_journal_init=1 below/image
         mount -o loop below/image top
-        exits 1 --io=$io --verify=$verify dense top/copy
+        exits 1 --io="$io" --verify=$verify dense top/copy
         like "$ERR" "ferrycopy: *"
         fails test -e top/copy
         umount top

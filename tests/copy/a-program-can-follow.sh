@@ -51,6 +51,41 @@ ends
 check out "done"
 like "$(sed -n 2,3p out)" '*"limit_bytes_per_s":524288,"rate_bytes_per_s":[1-9]*"eta_s":[0-9]*'
 
+# In a line that was printed meanwhile: the first that has done so much
+is_at() { jq -c "select(.event == \"progress\" and .done_bytes >= $1)" out 2>/dev/null | sed -n 1p; }
+has_done() { [[ -n $(is_at "$1") ]]; }
+# BYTES CLAIM...: then
+at() {
+    local line claim
+    holds until_true has_done "$1"
+    line=$(is_at "$1")
+    for claim in "${@:2}"; do
+        [[ $(jq "$claim" <<<"$line") == true ]] || wrong "not $claim: $line"
+    done
+    kill -KILL "$PID"
+    ends
+}
+
+proves "holes take no time: rate and time to go are those of the data"
+truncate -s 1G wide
+volume part 6M dense 2
+for at in 0 1018; do dd if=part of=wide conv=notrunc bs=1M seek=$at status=none; done
+begins --progress=json --speed=1M --verify=off wide copy3
+at $((1 << 20)) ".rate_bytes_per_s < $((3 << 20))" ".eta_s > 4" ".eta_s < 60"
+begins --progress=json --speed=1M --verify=off --resume map wide copy3
+at $((1018 << 20)) ".rate_bytes_per_s < $((3 << 20))" ".eta_s > 0" ".eta_s < 30"
+
+proves "so are those of a copy that goes on"
+begins --progress=json --speed=1M --verify=off --resume map wide copy3
+at $((1018 << 20)) ".skipped_bytes >= $((1018 << 20))" ".rate_bytes_per_s < $((3 << 20))" ".eta_s < 30"
+rm -f wide part copy3 map
+volume dense 24M dense 3
+begins --progress=json --speed=6M --verify=off --resume map dense copy4
+at $((12 << 20))
+begins --progress=json --speed=1M --verify=off --resume map dense copy4
+at $((8 << 20)) ".skipped_bytes >= $((4 << 20))" ".rate_bytes_per_s < $((3 << 20))" ".eta_s > 2"
+rm -f dense copy4 map
+
 proves "a failure has errno, place and message"
 exits 3 --progress=json source copy
 check out failed 'error == "EEXIST"' 'offset_bytes is None' '"--force" in message' 'exit == 3'

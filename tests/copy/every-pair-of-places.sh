@@ -1,6 +1,6 @@
 #!/bin/bash
 # From every kind of place to every kind: equal to the byte, and not a grain of space too many. By default the way of
-# I/O and what the destination held before take turns; EVERY=1 tries each with each, and volumes of more sizes.
+# I/O and what the destination held before take turns; EVERY=1 tries each with each, and large volumes of more sizes.
 # shellcheck source=tests/copy/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/copy/places.sh
@@ -31,13 +31,21 @@ pair() {
     esac
     place "$to" copy
     back=$BACK
-    copies --io="$io" --force "${@:6}" "$source" "$PLACE"
+    copies --io="$io" --force --progress=json "${@:6}" "$source" "$PLACE"
     leave
     eq "$STATUS" 0 "$what: $ERR"
+    shares "$@" || wrong "$what: $(tail -n 1 out)"
     same "$(kept_of "$from")" "$back" || wrong "$what: differs: $(cmp "$(kept_of "$from")" "$back")"
     # What shares its storage takes none
     [[ $from == "$to" && $from == @(xfs|btrfs) && -z ${6-} ]] || minimal "$back" || wrong "$what: takes too much space"
     rm -f "$back"
+}
+
+# As pair: it has shared storage where that can be, and nowhere else
+shares() {
+    local cloned
+    cloned=$(sed -n '$s/.*"cloned_bytes":\([0-9]*\).*/\1/p' out)
+    if [[ $1 == "$2" && $1 == @(xfs|btrfs) && -z ${6-} ]]; then ((cloned > 0)); else ((cloned == 0)); fi
 }
 
 # The bytes of a source: on its file system, or on the tmpfs
@@ -49,7 +57,7 @@ kept_of() {
 
 # What takes turns
 turn() {
-    local ways=("io_uring stale" "threads new" "io_uring new" "threads stale")
+    local ways=("$URING stale" "threads new" "$URING new" "threads stale")
     echo "${ways[$((N++ % 4))]}"
 }
 
@@ -62,7 +70,7 @@ every_pair() {
             # A device has whole sectors, and so has what qemu-nbd shows of a file
             [[ $from$to == *loop* || $from == qemu-nbd ]] && ((bytes % 512 != 0)) && continue
             ways=("$(turn)")
-            [[ -z $LONG ]] || ways=("io_uring stale" "io_uring new" "threads stale" "threads new")
+            [[ -z $LONG ]] || ways=("$URING stale" "$URING new" "threads stale" "threads new")
             for way in "${ways[@]}"; do
                 # shellcheck disable=SC2086 # words
                 pair "$from" "$to" "$bytes" $way
@@ -74,14 +82,54 @@ every_pair() {
     done
 }
 
-io_uring_works() { copies --io=io_uring --digest "$1" && ((STATUS == 0)); }
-
-truncate -s 4096 probe
-io_uring_works probe || skip "no io_uring here: ${ERR}"
 every_pair $((4 * 1024 * 1024 + 3 * 512))
 if [[ -n $LONG ]]; then
     every_pair $((1024 * 1024 + 1))
     every_pair $((24 * 1024 * 1024 + 4095))
     every_pair $((9 * 1024 * 1024))
 fi
+
+# FROM TO: a byte at each end and in between, in 1 TiB and a sector
+huge() {
+    local source
+    prepare "$WORLD/tmpfs/copy" "$HUGE" new there
+    place "$1" source
+    source=$PLACE
+    place "$2" copy
+    copies --io="$(turn | cut -d' ' -f1)" --force "$source" "$PLACE"
+    leave
+    eq "$STATUS" 0 "1 TiB from $1 to $2: $ERR"
+    exits 0 --compare tmpfs/source tmpfs/copy
+    minimal tmpfs/copy || wrong "1 TiB from $1 to $2: takes too much space"
+}
+HUGE=$(((1 << 40) + 512))
+truncate -s "$HUGE" tmpfs/source
+for at in 0 123456789012 $((HUGE - 1)); do
+    printf x | dd of=tmpfs/source bs=1 seek="$at" conv=notrunc status=none
+done
+for kind in nbdkit qemu-nbd; do # a device does not tell where it is empty
+    proves "1 TiB with next to nothing in it from and to $kind"
+    huge "$kind" tmpfs
+    huge tmpfs "$kind"
+done
+rm tmpfs/source tmpfs/copy
+
+proves "volumes of a few bytes or sectors, from and to devices and servers"
+small() {
+    "$BUILD/tests/fs/fill" tmpfs/source "$1" dense "$1"
+    # shellcheck disable=SC2046 # words
+    pair "$2" "$3" "$1" $(turn)
+}
+for bytes in 1 511 512 4095 4096 4097; do
+    for kind in loop nbdkit qemu-nbd; do
+        [[ $kind == nbdkit || $((bytes % 512)) == 0 ]] || continue
+        small "$bytes" "$kind" ext4
+        [[ $kind == loop ]] || small "$bytes" "$kind" nbdkit
+    done
+    cp tmpfs/source ext4/source
+    for kind in loop nbdkit; do
+        [[ $kind == nbdkit || $((bytes % 512)) == 0 ]] || continue
+        small "$bytes" ext4 "$kind"
+    done
+done
 finish

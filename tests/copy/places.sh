@@ -11,7 +11,7 @@
 #   minimal FILE                 takes no grain of space more than its bytes need
 #   serve SOCKET CMD...          a server that makes that socket; serves until `leave`
 #
-# EVERY=1: the whole of it, as at night.
+# $URING is io_uring, or threads where a container forbids it. EVERY=1: the whole of it, as at night.
 # shellcheck disable=SC2034,SC2153 # the tests use PLACES and HELD; loop of lib.sh sets LOOP
 
 need_root
@@ -22,6 +22,14 @@ PLACE='' BACK='' SERVERS=() N_PLACED=0
 # Empty or 1
 LONG=${EVERY:-}
 LONG=${LONG#0}
+
+truncate -s 4096 probe
+URING=io_uring
+copies --io=io_uring --digest probe
+if ((STATUS != 0)); then
+    URING=threads
+    echo "# no io_uring here: $ERR"
+fi
 
 filesystem() {
     local kind=$1 size=${2:-512M} options=() image=$WORLD/$1.image

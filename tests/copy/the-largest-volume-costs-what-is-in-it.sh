@@ -36,6 +36,15 @@ eq "${OUT%% *}" "$digest"
 copies_soon --map pool/source
 eq "$(grep -c data <<<"$OUT")" 4
 
+proves "one that is larger is refused, and makes nothing"
+for bytes in $((1 << 63)) -1; do
+    bytes=$(printf %u "$bytes")
+    exits 1 "null:$bytes" null:
+    like "$ERR" "ferrycopy: a volume has no more than 2^63-1 bytes: File too large"
+    exits 1 "null:$bytes" pool/beyond
+    fails test -e pool/beyond
+done
+
 proves "over a copy of it that holds other things, it is all the source's"
 printf y | dd of=pool/bytes bs=1 seek=$((3 << 60)) conv=notrunc status=none
 copies_soon --force --reflink=never pool/source pool/bytes
