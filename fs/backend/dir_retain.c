@@ -11,11 +11,14 @@
 #include "fs/backend/dir.h"
 
 /* Before it is hidden, so that whatever is hidden bears it; where there are no xattrs, its identity
- * and its hidden name must do. */
+ * and its hidden name must do. Set once: it is news of the pool, upon which this is tried again. */
 static int tag(int file, const struct pool_request *request, struct err *e)
 {
     char text[DIR_TAG_BYTES];
+    enum dir_proof proof;
 
+    if (dir_prove(file, request->cid, &proof) == 0 && proof == DIR_PROOF_TAG)
+        return 0;
     dir_tag(request, text);
     if (fsetxattr(file, POOL_XATTR, text, strlen(text), 0) < 0 && errno != EOPNOTSUPP &&
         errno != EPERM)

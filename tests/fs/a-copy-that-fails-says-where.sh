@@ -53,6 +53,22 @@ holds says_where ENOSPC
 undone
 stop_ferryfs
 
+proves "a pool that somebody fills stops it, and it goes on when there is room"
+no_fault
+mount -o remount,size=100M "$POOLS/hdd"
+start_ferryfs
+put 20M "$V/migrate/speed"
+says ok op write "$V/migrate/target" hdd
+holds until_true phase_is db1 copying
+fails dd if=/dev/zero of="$POOLS/hdd/other" bs=1M status=none
+holds until_true phase_is db1 stopped
+holds says_where ENOSPC
+rm "$POOLS/hdd/other"
+put max "$V/migrate/speed"
+eq "$(result db1) $(<"$V/migrate/error")" "success null"
+migrate db1 ssd
+stop_ferryfs
+
 proves "a copy whose disk does not answer is stopped, and goes on when it does"
 meets "call=pwrite,program=copy-worker,armed,from,at=3,do=hold" --stall 1
 holds until_true phase_is db1 stopped

@@ -101,6 +101,9 @@ put max "$MNT/.control/speed"
 eq "$(result db1)" success
 eq "$(number db1 speed_effective)" 0
 
+proves "help says how long what is written holds"
+like "$(<"$MNT/.control/help")" "*holds until it is written again or ferryfs ends; then it is what the*configuration says*"
+
 proves "after a restart what the configuration says holds"
 put 1M "$MNT/.control/speed"
 put 1M "$MNT/db1/migrate/speed"

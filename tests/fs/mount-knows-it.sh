@@ -42,6 +42,43 @@ migrate db1 hdd
 holds until_true goes umount "$MNT"
 holds until_true is_unmounted
 
+proves "in the background it tells syslog, with the names of the events"
+mkdir "$WORLD/dev"
+mount -t tmpfs -o mode=0755 dev "$WORLD/dev" || die "no tmpfs for /dev"
+cp -a /dev/null /dev/zero /dev/urandom /dev/fuse "$WORLD/dev"
+ln -s /proc/self/fd "$WORLD/dev/fd"
+mount --bind "$WORLD/dev" /dev || die "nothing can be mounted at /dev"
+python3 - >"$WORLD/syslog" 2>&1 <<'END' &
+import os
+import socket
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("/dev/log.new")
+os.rename("/dev/log.new", "/dev/log")
+while True:
+    print(log.recv(65536).decode(), flush=True)
+END
+SYSLOG=$!
+holds until_true test -S /dev/log
+ends_with 0 "" "${MOUNT[@]}"
+migrate db1 ssd
+says "write ENXIO" op write "$MNT/db1/migrate/target" nowhere
+holds until_true goes umount "$MNT"
+holds until_true is_unmounted
+# <priority of a daemon>date ferryfs[pid]: what [event]
+has_told() { grep -qE "^<$1>.*ferryfs\[[0-9]+\]: $2 \[$3\]\$" "$WORLD/syslog"; }
+holds until_true has_told 29 "volume db1: job [0-9]+ accepted: hdd -> ssd, .*" accepted
+holds until_true has_told 29 "volume db1: job [0-9]+ of uid 0 ended: success: .*" success
+holds until_true has_told 28 "volume db1: target 'nowhere' by uid 0 .* refused: ENXIO: .*" refused
+{
+    kill "$SYSLOG"
+    wait "$SYSLOG"
+} 2>/dev/null
+umount /dev
+ends_with 0 "" "${MOUNT[@]}"
+migrate db1 hdd
+holds until_true goes umount "$MNT"
+holds until_true is_unmounted
+
 proves "settings are mount options, and win over the file"
 ends_with 0 "" "${MOUNT[@]}" -o "state=$STATE,group=disk,max_jobs=7"
 eq "$(value .control/max_jobs)" 7

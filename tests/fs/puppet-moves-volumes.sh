@@ -36,4 +36,13 @@ apply
 eq "$?" 4 "$(<"$WORLD/applied")"
 holds grep -q "refused ENOSPC: small has [0-9]* bytes free, needs 4194304" "$WORLD/applied"
 eq "$(value db1/host)" hdd
+
+proves "the exec of README.md does the same"
+migrate db1 ssd
+sed -n '/^    exec {/,/^    }/p' "$HERE/../../README.md" | sed "s:/run/ferryfs:$MNT:g" >"$WORLD/volumes.pp"
+for status in 2 0; do
+    apply
+    eq "$?" "$status" "$(<"$WORLD/applied")"
+    eq "$(value db1/host) $(value db1/migrate/status)" "hdd success"
+done
 finish

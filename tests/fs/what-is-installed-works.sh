@@ -35,6 +35,7 @@ eq "$(find "$INSTALLED" ! -type d -printf '%m /%P\n' | sed "s:$PREFIX/::; s: /et
 644 share/doc/ferryfs/README.md
 644 share/doc/ferryfs/ansible/move.yml
 644 share/doc/ferryfs/ferryfs.conf
+644 share/doc/ferryfs/puppet/volumes.pp
 644 share/ferryfs/monitoring/README.md
 755 share/ferryfs/monitoring/check_ferryfs
 644 share/ferryfs/monitoring/collectd.conf

@@ -408,6 +408,24 @@ TEST(what_nothing_proves_at_the_volumes_name_is_not_retained)
     }
 }
 
+/* The tag is news of the pool, and news let it be tried again: without end, if each try set it. */
+TEST(what_cannot_be_hidden_is_tagged_once)
+{
+    EACH_WORLD(w)
+    {
+        adopted(&w);
+        fault.n = 0;
+        fault.at = 2; /* after the tag */
+        fault.error = EIO;
+        CHECK_EQ(run(&w, POOL_RETAIN), -EIO);
+        CHECK(is_there(w.to, "db"));
+        fault.trace[0] = '\0';
+        CHECK_EQ(run(&w, POOL_RETAIN), 0);
+        CHECK(!strstr(fault.trace, "fsetxattr"));
+        CHECK(is_there(w.to, hidden(&w)));
+    }
+}
+
 TEST(a_file_exchanged_at_the_last_moment_is_put_back)
 {
     for (unsigned plain = 0; plain < 2; plain++) {
