@@ -7,7 +7,8 @@
 #include "copy/base/crc.h"
 #include "fs/catalog/image.h"
 
-#define BUCKETS_MIN 64
+#define BUCKETS_MIN    64
+#define BUCKET_ENTRIES 2 /* on average, at most */
 
 static size_t bucket_at(const struct image *image, const void *key, size_t n_key)
 {
@@ -59,6 +60,7 @@ int image_reserve(struct image *image, size_t n_more)
 
     if (__builtin_add_overflow(image->n, n_more, &wanted))
         return -ENOMEM;
+    wanted /= BUCKET_ENTRIES;
     if (image->n_buckets >= wanted && image->n_buckets > 0)
         return 0;
     while (grown.n_buckets < wanted)

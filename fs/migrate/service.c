@@ -4,6 +4,7 @@
  * change sees it.
  */
 #include <assert.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,7 @@ static void tell_ready(struct service *s)
     world_look_again(s); /* at health: what was not said of the start alone */
     if (eventfd_write(s->ready_fd, 1) < 0)
         log_say(LOG_ERR, "cannot tell that the pools were looked at: %s", strerror(errno));
+    malloc_trim(0); /* a start takes memory that nobody needs afterwards */
 }
 
 static void stop(struct service *s)

@@ -30,9 +30,9 @@ struct vol_record {
     const char *host; /* a word of the service */
     uuid_t primary;
     uint64_t epoch;
-    enum volume_status status, previous_status;
-    enum result last_result;
     uint64_t last_job;
+    enum volume_status status : 8, previous_status : 8;
+    enum result last_result : 8;
 };
 
 /* A volume as the owner knows it, and what was seen of it. There may be very many. */
