@@ -4,12 +4,9 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "copy/base/io.h"
 #include "copy/refuse.h"
-
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 static void free_all(struct slots *slots)
 {
@@ -28,23 +25,19 @@ static unsigned slots_wanted(unsigned depth, uint64_t size_bytes, size_t block_b
     return size_bytes / block_bytes < n ? (unsigned)(size_bytes / block_bytes) + 1 : n;
 }
 
-/* Contiguous memory: direct I/O in few, large requests. */
 int slots_init(struct slots *slots, struct queue *queue, const atomic_bool *stop,
                uint64_t size_bytes, size_t block_bytes)
 {
     unsigned n = slots_wanted(queue_depth(queue), size_bytes, block_bytes);
-    size_t memory_bytes =
-        (n * block_bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
 
     *slots = (struct slots){.queue = queue, .stop = stop, .n_slots = n};
     slots->waiting_end = &slots->waiting;
     slots->slots = calloc(n, sizeof(slots->slots[0]));
-    slots->memory = aligned_alloc(HUGE_PAGE_BYTES, memory_bytes);
+    slots->memory = io_buffers(n * block_bytes);
     if (!slots->slots || !slots->memory) {
         free_all(slots);
         return -ENOMEM;
     }
-    madvise(slots->memory, memory_bytes, MADV_HUGEPAGE); /* a wish */
     for (unsigned i = n; i-- > 0;) {
         struct slot *slot = &slots->slots[i];
 

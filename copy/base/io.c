@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,7 +16,8 @@
 
 #include "copy/base/cleanup.h"
 
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S        UINT64_C(1000000000)
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 
 /* offset is NULL at the place where the descriptor stands. */
 static int read_all(int fd, void *buf, size_t n, const uint64_t *offset, size_t *ret_n)
@@ -314,6 +317,16 @@ int io_unwrap(int fd)
     if (r == 0 && file < 0)
         r = -EBADMSG;
     return r < 0 ? r : file;
+}
+
+void *io_buffers(size_t n_bytes)
+{
+    size_t whole = (n_bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+    void *buffers = whole < n_bytes ? NULL : aligned_alloc(HUGE_PAGE_BYTES, whole);
+
+    if (buffers)
+        madvise(buffers, whole, MADV_HUGEPAGE); /* a wish */
+    return buffers;
 }
 
 uint64_t io_now_ns(void)

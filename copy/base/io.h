@@ -75,6 +75,10 @@ int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd);
 int io_wrap(int fd);
 int io_unwrap(int fd);
 
+/* Memory for direct I/O, in huge pages where there are any: what is contiguous takes few, large
+ * requests. To be freed; NULL: there is none. */
+void *io_buffers(size_t n_bytes);
+
 uint64_t io_now_ns(void); /* CLOCK_MONOTONIC */
 /* Of a processor, by a thread that is not joined. Source: pthread_getcpuclockid(3). */
 uint64_t io_spent_ns(pthread_t thread);

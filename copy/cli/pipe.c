@@ -53,7 +53,7 @@ static int pour_init(struct pour *pour, size_t block_bytes)
 {
     pour->n_slots = queue_depth(pour->queue);
     pour->slots = calloc(pour->n_slots, sizeof(pour->slots[0]));
-    pour->buffers = aligned_alloc(ENDPOINT_GRAIN_BYTES, pour->n_slots * block_bytes);
+    pour->buffers = io_buffers(pour->n_slots * block_bytes);
     if (!pour->slots || !pour->buffers)
         return -ENOMEM;
     for (unsigned i = 0; i < pour->n_slots; i++) {

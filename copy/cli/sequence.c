@@ -44,7 +44,7 @@ int sequence_open(const struct sequence_terms *terms, struct sequence **ret)
         return -ENOMEM;
     sequence->terms = *terms;
     sequence->n_slots = n;
-    sequence->buffers = aligned_alloc(ENDPOINT_GRAIN_BYTES, n * (size_t)terms->block_bytes);
+    sequence->buffers = io_buffers(n * (size_t)terms->block_bytes);
     if (!sequence->buffers)
         return -ENOMEM;
     for (unsigned i = 0; i < n; i++)

@@ -3,17 +3,20 @@
 Ours takes away what it has begun, the others leave it: beside theirs stands how long that takes.
 """
 import contextlib
+import dataclasses
 import os
 import select
 import signal
 import statistics
 import time
 
+import copy_sources as sources
 from copy_report import goal, goal_lines
 from copy_world import Failure, end_group, until_true
 from copy_workloads import Stage, Workload
 
 WORKLOAD = Workload("abort", "a")
+KINDS = {"file": "to a new file", "nbd_to": "to nbdkit file, over a unix socket"}
 LIMIT_S = 60
 LATENCY_MAX_MS = 100
 
@@ -40,29 +43,37 @@ def has_ended(process, limit_s):
         return bool(select.select([pidfd], [], [], limit_s)[0])
 
 
+def done(stage, pid):
+    """How much of the copy there is."""
+    return sources.allocated(stage.backing) if stage.workload.kind == "nbd_to" else written(pid)
+
+
 def time_of_abort(stage, tool, share):
     """Interrupt a copy once that share of it is done, as a terminal would. Returns seconds until it
     is gone, and for the removal of what it left."""
     stage.prepare()
     size = os.path.getsize(stage.source)
-    process = stage.world.start(["sh", "-ec", "IFS=; " + tool.file], stage.variables(), "command")
-    try:
-        until_true(f"{tool.name} copies",
-                   lambda: written(process.pid) > share * size or process.poll() is not None)
-        if process.poll() is not None:
-            said = stage.world.log_of("command").strip()
-            raise Failure(f"it ended before it was told to: {said}")
-        began = time.monotonic()
-        os.killpg(process.pid, signal.SIGINT)
-        if not has_ended(process, LIMIT_S):
-            raise Failure(f"it goes on for {LIMIT_S} s")
-        return time.monotonic() - began, stage.removal()
-    finally:
-        end_group(process)
+    text = tool.command(stage.workload.kind)
+    with stage.serving():
+        process = stage.world.start(["sh", "-ec", "IFS=; " + text], stage.variables(), "command")
+        try:
+            until_true(f"{tool.name} copies", lambda: process.poll() is not None
+                       or done(stage, process.pid) > share * size)
+            if process.poll() is not None:
+                said = stage.world.log_of("command").strip()
+                raise Failure(f"it ended before it was told to: {said}")
+            began = time.monotonic()
+            os.killpg(process.pid, signal.SIGINT)
+            if not has_ended(process, LIMIT_S):
+                raise Failure(f"it goes on for {LIMIT_S} s")
+            ended = time.monotonic()
+        finally:
+            end_group(process)
+    return ended - began, stage.removal()
 
 
-def row_of(tool, times, remark):
-    row = {"tool": tool.name, "ours": tool.ours, "rounds": len(times), "remark": remark}
+def row_of(kind, tool, times, remark):
+    row = {"kind": kind, "tool": tool.name, "ours": tool.ours, "rounds": len(times), "remark": remark}
     if times:
         aborts, removals = zip(*times)
         row |= {"median_s": statistics.median(aborts), "max_s": max(aborts), "runs_s": aborts,
@@ -71,13 +82,14 @@ def row_of(tool, times, remark):
 
 
 def goal_of(row):
-    return goal(row["tool"], f"the slowest abort of {row['tool']}", row["max_s"] * 1000,
-                LATENCY_MAX_MS, " ms")
+    return goal(row["tool"], f"the slowest abort of {row['tool']} {KINDS[row['kind']]}",
+                row["max_s"] * 1000, LATENCY_MAX_MS, " ms")
 
 
-def measure_aborts(world, tools, size, rounds):
+def measure_kind(world, kind, tools, size, rounds):
     """Every tool, interrupted at several places."""
-    stage = Stage(world, WORKLOAD, size)
+    stage = Stage(world, dataclasses.replace(WORKLOAD, kind=kind), size)
+    tools = [tool for tool in tools if tool.command(kind)]
     times = {tool.name: [] for tool in tools}
     remarks = {tool.name: "" for tool in tools}
     for number in range(rounds):
@@ -89,7 +101,11 @@ def measure_aborts(world, tools, size, rounds):
             except Failure as e:
                 remarks[tool.name] = f"failed: {' '.join(str(e).split())}"
     stage.close()
-    rows = [row_of(tool, times[tool.name], remarks[tool.name]) for tool in tools]
+    return [row_of(kind, tool, times[tool.name], remarks[tool.name]) for tool in tools]
+
+
+def measure_aborts(world, tools, size, rounds):
+    rows = [row for kind in KINDS for row in measure_kind(world, kind, tools, size, rounds)]
     return {"tools": rows, "goals": [goal_of(row) for row in rows if row["ours"] and row["rounds"]]}
 
 
@@ -102,5 +118,7 @@ def line_of(row):
 
 
 def table(found):
-    return ["", "abort: SIGINT in the middle of a, cold, until the process is gone",
-            *map(line_of, found["tools"]), *goal_lines(found["goals"])]
+    lines = ["", "abort: SIGINT in the middle of a, cold, until the process is gone"]
+    for kind, what in KINDS.items():
+        lines += [what, *(line_of(row) for row in found["tools"] if row["kind"] == kind)]
+    return [*lines, *goal_lines(found["goals"])]

@@ -97,7 +97,7 @@ def one_round(service, stage, to):
         [f"small-{i:03}" for i in range(N_SMALL)], to)
 
 
-def measure_migrations(world, size, rounds):
+def measure_migrations(world, _, size, rounds):
     service, stage = Service(world), Stage(world, WORKLOAD, size)
     make_pools(service, build(world, WORKLOAD.source, size))
     times = []
