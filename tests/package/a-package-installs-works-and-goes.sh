@@ -175,7 +175,7 @@ eq "$(cd "$WORLD/pools" && find . -type f ! -name .ferryfs-pool)" ./hdd/db1
 halt_machine
 
 proves "the manual can be read, and bash completes"
-for page in man1/ferrycopy.1 man5/ferryfs.5 man8/ferryfs.8; do
+for page in man1/ferrycopy.1 man1/ferrytop.1 man5/ferryfs.5 man8/ferryfs.8; do
     zcat "$ROOT/usr/share/man/$page.gz" | mandoc -T ascii | sed 's/.\x08//g' | grep -qx "SEE ALSO" || wrong "$page has no end"
 done
 for name in ferrycopy ferryfs; do
@@ -192,6 +192,9 @@ holds ask_for hdd
 says success value db1/migrate/wait
 eq "$(sum var/lib/ferryfs/hdd/db1)" "$SUM"
 fails test -e "$ROOT/srv/ssd/db1"
+
+proves "check_ferryfs is there, and says how it is"
+like "$(in_root /usr/share/ferryfs/monitoring/check_ferryfs)" "FERRYFS OK - *"
 
 proves "ferrycopy copies and compares, and says what NBD lacks"
 holds in_root ferrycopy /var/lib/ferryfs/hdd/db1 /srv/copy
