@@ -1,6 +1,8 @@
 #include "copy/endpoint/file.h"
 
+#include <linux/falloc.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "copy/base/io.h"
@@ -10,6 +12,66 @@
 #include "tests/unit/volumes.h"
 
 #define BLOCK ((size_t)(64 * GRAIN))
+
+/* What a file system lacks, and how often it was asked for. */
+static struct {
+    int modes;        /* of fallocate(2) */
+    int direct_error; /* of a transfer past the page cache */
+    unsigned n_zeroed, n_direct;
+} lacks;
+
+static int do_fallocate(int fd, int mode, off_t offset, off_t n)
+{
+    lacks.n_zeroed++;
+    if (mode & lacks.modes) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return (int)syscall(SYS_fallocate, fd, mode, offset, n);
+}
+
+static ssize_t do_transfer(long call, int fd, void *buf, size_t n, off_t offset)
+{
+    if (lacks.direct_error && (fcntl(fd, F_GETFL) & O_DIRECT)) {
+        lacks.n_direct++;
+        errno = lacks.direct_error;
+        return -1;
+    }
+    return syscall(call, fd, buf, n, offset);
+}
+
+int my_fallocate(int fd, int mode, off_t offset, off_t n) __asm__("fallocate");
+int my_fallocate(int fd, int mode, off_t offset, off_t n)
+{
+    return do_fallocate(fd, mode, offset, n);
+}
+
+int my_fallocate64(int fd, int mode, off_t offset, off_t n) __asm__("fallocate64");
+int my_fallocate64(int fd, int mode, off_t offset, off_t n)
+{
+    return do_fallocate(fd, mode, offset, n);
+}
+
+#define TRANSFER(name)                                                                             \
+    ssize_t my_##name(int fd, void *buf, size_t n, off_t offset) __asm__(#name);                   \
+    ssize_t my_##name(int fd, void *buf, size_t n, off_t offset)
+
+TRANSFER(pwrite)
+{
+    return do_transfer(SYS_pwrite64, fd, buf, n, offset);
+}
+TRANSFER(pwrite64)
+{
+    return do_transfer(SYS_pwrite64, fd, buf, n, offset);
+}
+TRANSFER(pread)
+{
+    return do_transfer(SYS_pread64, fd, buf, n, offset);
+}
+TRANSFER(pread64)
+{
+    return do_transfer(SYS_pread64, fd, buf, n, offset);
+}
 
 /* Two volumes of one size, the first full of data. */
 struct two {
@@ -193,6 +255,91 @@ TEST(both_ways_to_ask_agree)
     }
 }
 
+/* refused: modes of fallocate(2). calls: how many of those two grains take. */
+static void zero_without(const char *dir, int refused, unsigned calls)
+{
+    struct two two = two_open(dir, dir, BLOCK);
+    unsigned char zeroes[GRAIN] = {0};
+    int r;
+
+    volume_write(two.fds[1], 0, BLOCK, 3, NULL);
+    memset(&lacks, 0, sizeof(lacks));
+    lacks.modes = refused;
+    for (uint64_t at = 0; at < 4 * GRAIN; at += 2 * GRAIN) {
+        r = endpoint_zero(two.destination, at, GRAIN);
+        CHECK(r == 0 || r == -EOPNOTSUPP);
+        REQUIRE(io_pread(two.fds[1], two.buf, GRAIN, at, NULL) == 0);
+        CHECK_EQ(memcmp(two.buf, zeroes, GRAIN) == 0, r == 0);
+        CHECK(r == 0 || two.buf[0] == 3);
+        REQUIRE(io_pread(two.fds[1], two.buf, GRAIN, at + GRAIN, NULL) == 0);
+        CHECK_EQ(two.buf[0], 3);
+    }
+    CHECK_EQ(lacks.n_zeroed, calls);
+    memset(&lacks, 0, sizeof(lacks));
+    two_close(&two);
+}
+
+TEST(how_a_file_system_cannot_zero_is_tried_once)
+{
+    for (unsigned i = 0; i < n_pool_dirs; i++) {
+        const char *dir = pool_dirs[i].path;
+        bool has_zero_range = strcmp(pool_dirs[i].kind, "tmpfs") != 0;
+
+        zero_without(dir, 0, 2);
+        zero_without(dir, FALLOC_FL_PUNCH_HOLE, has_zero_range ? 3 : 2);
+        zero_without(dir, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE, 2);
+    }
+}
+
+static int put(struct two *two, uint64_t offset)
+{
+    size_t n = 0;
+    int r = endpoint_write(two->destination, two->buf, BLOCK, offset, &n);
+
+    return r < 0 ? r : (int)(n / GRAIN);
+}
+
+TEST(where_nothing_passes_the_page_cache_by_it_is_tried_once)
+{
+    static const int refusals[] = {EINVAL, EOPNOTSUPP};
+
+    for (unsigned i = 0; i < 2 * n_pool_dirs; i++) {
+        const char *dir = pool_dirs[i / 2].path;
+        struct two two = two_open(dir, dir, 2 * BLOCK);
+
+        if (pair_is_direct(two.destination)) {
+            REQUIRE(io_pread(two.fds[0], two.buf, BLOCK, 0, NULL) == 0);
+            memset(&lacks, 0, sizeof(lacks));
+            lacks.direct_error = refusals[i % 2];
+            CHECK_EQ(put(&two, 0), BLOCK / GRAIN);
+            CHECK_EQ(put(&two, BLOCK), BLOCK / GRAIN);
+            CHECK_EQ(lacks.n_direct, 1);
+            CHECK(!pair_is_direct(two.destination));
+            memset(&lacks, 0, sizeof(lacks));
+            CHECK_EQ(two.destination->ops->flush(two.destination), 0);
+            CHECK(volume_difference(two.fds[0], two.fds[1], BLOCK) == BLOCK);
+        }
+        two_close(&two);
+    }
+}
+
+TEST(an_error_of_a_disk_is_no_refusal)
+{
+    for (unsigned i = 0; i < n_pool_dirs; i++) {
+        struct two two = two_open(pool_dirs[i].path, pool_dirs[i].path, BLOCK);
+
+        if (pair_is_direct(two.destination)) {
+            memset(&lacks, 0, sizeof(lacks));
+            lacks.direct_error = EIO;
+            CHECK_EQ(put(&two, 0), -EIO);
+            CHECK(pair_is_direct(two.destination));
+            memset(&lacks, 0, sizeof(lacks));
+            CHECK_EQ(put(&two, 0), BLOCK / GRAIN);
+        }
+        two_close(&two);
+    }
+}
+
 static int share(struct two *two, uint64_t offset, uint64_t n_bytes)
 {
     return two->destination->ops->clone(two->destination, two->source, offset, n_bytes);
@@ -249,6 +396,8 @@ TEST(storage_is_shared_where_the_file_system_can_and_refused_in_one_way_else)
         int r = share(&two, 0, BLOCK);
 
         CHECK(r == 0 || r == -EOPNOTSUPP);
+        if (strcmp(pool_dirs[i].kind, "plain") != 0)
+            CHECK_EQ(r == 0, strcmp(pool_dirs[i].kind, "xfs") == 0);
         CHECK_EQ(share(&two, 0, 0), 0);
         two_close(&two);
         if (r < 0)
