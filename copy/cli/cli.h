@@ -32,7 +32,7 @@ struct cli {
     _Atomic uint64_t speed_bytes_per_s;
     struct progress progress;
     _Atomic uint64_t size_bytes; /* of the work; CLI_SIZE_UNKNOWN: nobody knows (yet) */
-    _Atomic uint64_t data_bytes; /* of that, what is no hole; CLI_SIZE_UNKNOWN: all may be data */
+    _Atomic uint64_t data_bytes; /* of that, what takes time; CLI_SIZE_UNKNOWN: holes may, too */
     _Atomic int phase;           /* enum cli_phase */
     atomic_bool verifying;       /* what is done will be read back too, or is just that */
     _Atomic(const struct place *) unfinished; /* it goes if we end at once; NULL: nothing does */

@@ -31,11 +31,7 @@ static int open_source(struct cli_job *copy)
     const struct cli_options *options = copy->cli->options;
     int r = place_open_source(&copy->source, options->source, options, copy->ret);
 
-    if (r == 0)
-        r = refuse_options(copy);
-    if (r == 0)
-        place_tell_size(&copy->source, copy->cli);
-    return r;
+    return r < 0 ? r : refuse_options(copy);
 }
 
 /* What a pipe leads to cannot be read back, nor gone on with; and null: holds nothing. */
@@ -134,6 +130,8 @@ static int open_all(struct cli_job *copy)
         r = cli_map_refuse(copy, &copy->source);
     if (r == 0)
         r = open_destination(copy);
+    if (r == 0)
+        place_tell_work(&copy->source, &copy->destination, copy->cli);
     if (r == 0)
         r = cli_map_refuse(copy, &copy->destination);
     if (r == 0)

@@ -281,7 +281,7 @@ enum cli_exit cli_digest(struct cli *cli, struct cli_result *ret)
     int r = place_open_source(&place, cli->options->source, cli->options, ret);
 
     if (r == 0) {
-        atomic_store(&cli->size_bytes, place.size_bytes);
+        place_tell_work(&place, NULL, cli);
         atomic_store(&cli->phase, CLI_READING);
     }
     if (r == 0 && place.kind == PLACE_PIPE)

@@ -101,11 +101,13 @@ static int refuse_no_device(const struct place *place, struct cli_result *ret)
     return cli_refuse(ret, ENOTBLK, "%s is no block device", place->shown);
 }
 
-void place_tell_size(const struct place *place, struct cli *cli)
+/* Holes take no time where a file is read, and written as one: others may have to be filled. */
+void place_tell_work(const struct place *source, const struct place *destination, struct cli *cli)
 {
-    if (place->kind == PLACE_FILE)
-        atomic_store(&cli->data_bytes, (uint64_t)place->st.st_blocks * 512); /* stat(2) */
-    atomic_store(&cli->size_bytes, place->size_bytes);
+    if (source->kind == PLACE_FILE &&
+        (!destination || (destination->kind == PLACE_FILE && cli->options->sparse)))
+        atomic_store(&cli->data_bytes, (uint64_t)source->st.st_blocks * 512); /* stat(2) */
+    atomic_store(&cli->size_bytes, source->size_bytes);
 }
 
 int place_open_source(struct place *place, const char *name, const struct cli_options *options,

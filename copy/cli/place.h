@@ -51,8 +51,8 @@ int place_open_source(struct place *place, const char *name, const struct cli_op
 int place_open_destination(struct place *place, const char *name, const struct cli_options *options,
                            const struct place_terms *terms, struct cli_result *ret);
 
-/* Of a source: how much work it is. */
-void place_tell_size(const struct place *place, struct cli *cli);
+/* How much work it is. destination: NULL: it is only read. */
+void place_tell_work(const struct place *source, const struct place *destination, struct cli *cli);
 
 /* See to it that it has room for so much. An old file keeps what it holds, and what lies beyond
  * until place_cut: it may be what the source reads, under a name that nobody sees through. */

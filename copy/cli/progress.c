@@ -32,15 +32,22 @@ void cli_progress_clear(void)
 static struct cli_sample sample_now(struct cli *cli)
 {
     const struct progress *progress = &cli->progress;
-    uint64_t free_bytes = atomic_load(&progress->hole_bytes);
-    uint64_t skipped = atomic_load(&progress->skipped_bytes);
-    struct cli_sample sample = {io_now_ns(), atomic_load(&progress->done_bytes), 0, 0,
-                                atomic_load(&progress->verified_bytes)};
+    struct cli_sample sample = {.at_ns = io_now_ns()};
+    uint64_t holes, skipped;
 
+    do {
+        holes = atomic_load(&progress->hole_bytes);
+        skipped = atomic_load(&progress->skipped_bytes);
+        sample.done_bytes = atomic_load(&progress->done_bytes);
+    } while (holes != atomic_load(&progress->hole_bytes) ||
+             skipped != atomic_load(&progress->skipped_bytes));
+    sample.verified_bytes = atomic_load(&progress->verified_bytes);
     if (sample.done_bytes > skipped)
         sample.run_bytes = sample.done_bytes - skipped;
-    if (sample.run_bytes > free_bytes)
-        sample.moved_bytes = sample.run_bytes - free_bytes;
+    if (atomic_load(&cli->data_bytes) == CLI_SIZE_UNKNOWN)
+        holes = 0;
+    if (sample.run_bytes > holes)
+        sample.moved_bytes = sample.run_bytes - holes;
     return sample;
 }
 
@@ -93,8 +100,8 @@ static double grown(uint64_t from, uint64_t to)
 }
 
 /*
- * Holes take no time; how much of a volume is none its file system knows. What an earlier run has
- * done, and what is read back, is thought to have its share of them. Less than 0: nobody can tell.
+ * How much takes time the file system of the source may know. What an earlier run has done, and
+ * what is read back, is thought to have its share of that. Less than 0: nobody can tell.
  */
 static double eta_of(const struct cli_progress *progress, const struct cli_sample *before,
                      const struct cli_sample *now, uint64_t size_bytes, bool copies, bool verifies)
@@ -105,6 +112,10 @@ static double eta_of(const struct cli_progress *progress, const struct cli_sampl
     data = data_bytes < size_bytes ? (double)data_bytes : size;
     share = size > 0 ? data / size : 1;
     moved = (double)now->moved_bytes + (double)(now->done_bytes - now->run_bytes) * share;
+    if (moved >= data) { /* the rest is holes, or it did not know: compressed data, say */
+        data = size;
+        share = 1;
+    }
     if (copies && data > moved)
         left = data - moved;
     if (copies && left > grown(now->done_bytes, size_bytes))

@@ -14,7 +14,7 @@ struct cli_sample {
     uint64_t at_ns;
     uint64_t done_bytes;
     uint64_t run_bytes;   /* of that, done by this run */
-    uint64_t moved_bytes; /* and no hole */
+    uint64_t moved_bytes; /* and that took time */
     uint64_t verified_bytes;
 };
 

@@ -117,11 +117,11 @@ static void on_tag_looked_for(void *arg, const struct pool_reply *reply, int fd)
     struct migration *m = arg;
 
     owned_fd(&fd);
-    if (reply->error) {
+    if (reply->error && reply->error != EACCES) { /* its mode may be such, once it was adopted */
         migration_fail(m, reply->error, UINT64_MAX, reply->text);
         return;
     }
-    if (reply->found == POOL_FOUND_PUBLISHED) {
+    if (reply->error == 0 && reply->found == POOL_FOUND_PUBLISHED) {
         vol_note(m->vol, &m->vol->warning,
                  "its old copy on %s went before its owner, mode and xattrs were taken over: they "
                  "are not what they were; set them on %s, then write 1 to .control/rescan",

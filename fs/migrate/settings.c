@@ -142,7 +142,7 @@ void service_store_drain(struct service *s, struct request *request)
     setting_done(s, request, r, drain_option.takes);
 }
 
-/* What a human has seen to meanwhile: if he has not, it is noted again. */
+/* What a human has seen to meanwhile: of a copy that is left it is noted again if he has not. */
 static void forget_warnings(struct service *s)
 {
     for (size_t i = 0; i < s->by_number.table.n; i++) {

@@ -7,6 +7,7 @@
 filesystem tmpfs
 mixed tmpfs/source $((4 * 1024 * 1024 + 3)) 7
 echo alice:00112233445566778899aabbccddeeff >keys
+echo alice:ffeeddccbbaa99887766554433221100 >other
 
 # tcp or tls: nbdkit serves the copy in that way
 offer() {
@@ -38,10 +39,13 @@ for way in tcp tls; do
     rm tmpfs/copy tmpfs/back
 done
 
-proves "who has not the key gets nothing, and says why"
+proves "who has another key, or none, gets nothing"
 offer tls
-exits 1 "${PLACE/keys/none}" tmpfs/back
-like "$ERR" "ferrycopy: *"
-fails test -e tmpfs/back
+for place in "${PLACE/keys/other}" "nbd+unix:///?${PLACE#*\?}"; do
+    exits 1 "$place" tmpfs/back
+    like "$ERR" "ferrycopy: *"
+    fails test -e tmpfs/back
+done
+exits 0 "$PLACE" tmpfs/back
 leave
 finish

@@ -7,7 +7,7 @@
 . "$HERE/places.sh"
 
 for kind in "${FILE_SYSTEMS[@]}"; do filesystem "$kind"; done
-N=0
+N=0 TURN=''
 
 # Before the copy: nothing, or a volume that is full of something else
 prepare() {
@@ -55,10 +55,10 @@ kept_of() {
     echo "$WORLD/$folder/source"
 }
 
-# What takes turns
+# What takes turns, in $TURN
 turn() {
     local ways=("$URING stale" "threads new" "$URING new" "threads stale")
-    echo "${ways[$((N++ % 4))]}"
+    TURN=${ways[$((N++ % 4))]}
 }
 
 every_pair() {
@@ -69,7 +69,8 @@ every_pair() {
         for to in "${PLACES[@]}"; do
             # A device has whole sectors, and so has what qemu-nbd shows of a file
             [[ $from$to == *loop* || $from == qemu-nbd ]] && ((bytes % 512 != 0)) && continue
-            ways=("$(turn)")
+            turn
+            ways=("$TURN")
             [[ -z $LONG ]] || ways=("$URING stale" "$URING new" "threads stale" "threads new")
             for way in "${ways[@]}"; do
                 # shellcheck disable=SC2086 # words
@@ -78,7 +79,7 @@ every_pair() {
                 [[ $from != "$to" || $from != @(xfs|btrfs) ]] || pair "$from" "$to" "$bytes" $way --reflink=never
             done
         done
-        N=$((N + 1))
+        N=$((N + 1)) # another way for the same place
     done
 }
 
@@ -96,7 +97,8 @@ huge() {
     place "$1" source
     source=$PLACE
     place "$2" copy
-    copies --io="$(turn | cut -d' ' -f1)" --force "$source" "$PLACE"
+    turn
+    copies --io="${TURN% *}" --force "$source" "$PLACE"
     leave
     eq "$STATUS" 0 "1 TiB from $1 to $2: $ERR"
     exits 0 --compare tmpfs/source tmpfs/copy
@@ -117,8 +119,9 @@ rm tmpfs/source tmpfs/copy
 proves "volumes of a few bytes or sectors, from and to devices and servers"
 small() {
     "$BUILD/tests/fs/fill" tmpfs/source "$1" dense "$1"
-    # shellcheck disable=SC2046 # words
-    pair "$2" "$3" "$1" $(turn)
+    turn
+    # shellcheck disable=SC2086 # words
+    pair "$2" "$3" "$1" $TURN
 }
 for bytes in 1 511 512 4095 4096 4097; do
     for kind in loop nbdkit qemu-nbd; do

@@ -12,7 +12,7 @@ migrate db2 hdd
 V=$MNT/db1
 
 proves "a program that opens and reads gets values"
-# What every file holds, learnt with plain reads. `free` is not of one moment, and neither is `metrics`, which tells of
+# What every file holds, learnt with plain reads. `free` is not of one moment, and neither are those two that tell of
 # it: room comes and goes with whatever else happens in memory
 TRUE=$WORLD/true
 python3 - "$MNT" "$TRUE" <<'END' || die "the tree cannot be learnt"
@@ -21,7 +21,7 @@ for folder, _, files in os.walk(sys.argv[1]):
     copy = sys.argv[2] + folder[len(sys.argv[1]):]
     os.mkdir(copy)
     for name in files:
-        if name not in ("free", "metrics"):
+        if name not in ("free", "candidates", "metrics"):
             with open(os.path.join(folder, name), "rb") as f, open(os.path.join(copy, name), "wb") as out:
                 out.write(f.read())
 END
@@ -36,7 +36,7 @@ reads() {
 }
 # The same of every file in turn, which is @ in the command and comes out of it whole
 EACH='copy=$1
-cd "$2" && shift 2 && find . -type f ! -name free ! -name metrics | while IFS= read -r path; do
+cd "$2" && shift 2 && find . -type f ! -name free ! -name candidates ! -name metrics | while IFS= read -r path; do
     "${@/@/$path}" >"$copy/$path" || exit
 done'
 reads_each() {
@@ -44,7 +44,7 @@ reads_each() {
     reads "$1 of every file" bash -c "$EACH" each "$WORLD/each" "$MNT" "${@:2}"
     same_tree "$WORLD/each"
 }
-same_tree() { diff -r -x free -x metrics "$TRUE" "$1" >&"$SAYS" || wrong "$1 is another tree"; }
+same_tree() { diff -r -x free -x candidates -x metrics "$TRUE" "$1" >&"$SAYS" || wrong "$1 is another tree"; }
 
 reads_each "cat" cat @
 reads_each "busybox cat" busybox cat @
@@ -91,7 +91,7 @@ reads "Python mmap of every file" python3 -c '
 import mmap, os, sys
 for folder, _, files in os.walk(sys.argv[1]):
     for name in files:
-        if name in ("free", "metrics"):
+        if name in ("free", "candidates", "metrics"):
             continue
         with open(os.path.join(folder, name), "rb") as f:
             value = f.read()
