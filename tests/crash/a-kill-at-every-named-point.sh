@@ -25,6 +25,17 @@ linger() {
     ctl release
 }
 
+# VOLUME: its worker is at a call that is held, so that it cannot be done before
+abort() {
+    ctl hit 20
+    op write "$MNT/$1/migrate/abort" 1 >/dev/null 2>&1
+    ctl release
+}
+aborted() {
+    forward "$1"
+    abort "$1"
+}
+
 # Its turn comes when the other volume has moved
 queued() {
     local other=dense
@@ -43,7 +54,10 @@ evacuated() {
 # POINT VOLUME: what makes the daemon come by there
 pass() {
     case $1 in
-    abort-* | undoing-* | finish*-rolling-back) run aborted "$2" ;;
+    abort-* | undoing-* | finish*-rolling-back)
+        fault "call=pwrite,program=copy-worker,from,do=hold"
+        run aborted "$2"
+        ;;
     entered-rolling-back)
         fault "call=pwrite,program=copy-worker,at=2,from,do=EIO"
         run forward "$2"
@@ -80,7 +94,7 @@ swapped() {
 }
 given_up() {
     restored "$1"
-    op write "$MNT/$1/migrate/abort" 1 >/dev/null 2>&1
+    abort "$1"
 }
 dropped() { op write "$MNT/$1/migrate/retained" drop >/dev/null 2>&1; }
 
@@ -136,6 +150,7 @@ if [[ ${1-} == retained ]]; then
             proves "a kill at $point of a volume that is $way, and there again in the recovery"
             keep_one dense
             CRASH=$point
+            [[ $way != given_up ]] || fault "call=pread,program=copy-worker,from,do=hold"
             run "$way" dense
             judge dense $?
         done

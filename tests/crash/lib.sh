@@ -27,10 +27,6 @@ at_rest() { gone || { $REST && ! is_evacuating; }; }
 
 # What a job needs that is to be killed: VOLUME
 forward() { op write "$MNT/$1/migrate/target" "$(elsewhere "$1")" >/dev/null 2>&1; }
-aborted() {
-    forward "$1"
-    op write "$MNT/$1/migrate/abort" 1 >/dev/null 2>&1
-}
 nothing() { :; }
 
 # The job of VOLUME is under way when the daemon dies
