@@ -66,12 +66,6 @@ at() {
     ends
 }
 
-# The map is no longer the one of the beginning: a checkpoint was made
-has_copied() {
-    [[ -e map ]] || return 1
-    [[ -e first ]] || cp map first
-    ! same map first
-}
 pace=".rate_bytes_per_s > 0 and .rate_bytes_per_s < $((3 << 20))"
 
 proves "holes take no time: rate and time to go are those of the data"

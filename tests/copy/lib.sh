@@ -8,6 +8,9 @@
 #   copies ARG...                    ferrycopy; its exit status is then in $STATUS, what it printed in $OUT and $ERR
 #   exits N ARG...                   the same, and N is what $STATUS should be
 #   begins ARG...                    the same in the background, $PID; `ends` waits for it
+#   has_copied                       a copy with `--resume map` could go on from what it has done
+#   half_a_copy SOURCE [OPTION...]   such a copy, to `copy`, ended half-way; SIGNAL: by what, else KILL
+#   of_last KEY                      the number in the last line of --progress=json
 #   loop FILE [losetup options]      a loop device over it: its name is in $LOOP. Only root's
 #   proves SENTENCE, eq, like, holds, until_true ...   tests/checks.sh
 #
@@ -170,3 +173,19 @@ open("drawn", "wb").write(drawn)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 END
 }
+
+# Since the map was made a checkpoint has come
+has_copied() {
+    [[ -e map ]] || return 1
+    [[ -e first ]] || cp map first
+    ! same map first
+}
+# By threads: what a killed process had begun by io_uring the kernel may still write after its end
+half_a_copy() {
+    rm -f map copy first
+    begins --io=threads --speed=2M --progress=json --resume map "${@:2}" "$1" copy
+    until_true has_copied || wrong "it has not begun: $(<err)"
+    kill -"${SIGNAL-KILL}" "$PID"
+    ends
+}
+of_last() { sed -n "\$s/.*\"$1\":\\([0-9]*\\).*/\\1/p" out; }

@@ -25,9 +25,9 @@ LONG=${LONG#0}
 
 truncate -s 4096 probe
 URING=io_uring
-copies --io=io_uring --digest probe
+copies --io=io_uring --progress=json --digest probe
 if ((STATUS != 0)); then
-    [[ $ERR == *"Operation not permitted"* || $ERR == *"Function not implemented"* ]] || die "io_uring is broken: $ERR"
+    [[ $OUT =~ \"error\":\"(EPERM|ENOSYS)\" ]] || die "io_uring is broken: $ERR"
     URING=threads
     echo "# no io_uring here: $ERR"
 fi

@@ -7,33 +7,19 @@
 . "$HERE/places.sh"
 filesystem tmpfs
 BYTES=$((16 << 20))
-has_copied() {
-    [[ -e map ]] || return 1
-    [[ -e first ]] || cp map first
-    ! same map first
-}
-last() { sed -n "\$s/.*\"$1\":\\([0-9]*\\).*/\\1/p" out; }
-# By threads: what a killed process had begun by io_uring the kernel may still write after its end
-half_a_copy() {
-    rm -f map first copy
-    begins --io=threads --speed=2M --resume map "$PLACE" copy
-    until_true has_copied || wrong "it has not begun: $(<err)"
-    kill -KILL "$PID"
-    ends
-}
 
 for kind in loop nbdkit qemu-nbd; do
     proves "what was killed goes on, from $kind"
     "$BUILD/tests/fs/fill" tmpfs/source "$BYTES" dense 5
     place "$kind" source
-    half_a_copy
+    half_a_copy "$PLACE"
     exits 0 --progress=json --resume map "$PLACE" copy
     holds same tmpfs/source copy
-    holds test "$(last skipped_bytes)" -gt 0
+    holds test "$(of_last skipped_bytes)" -gt 0
     fails test -e map
 
     proves "but not from another volume there"
-    half_a_copy
+    half_a_copy "$PLACE"
     leave
     "$BUILD/tests/fs/fill" tmpfs/source "$BYTES" dense 6
     cp copy before

@@ -4,31 +4,13 @@
 . "$(dirname "$0")/lib.sh"
 
 volume source 24M dense 1
-# The map is no longer the one of the beginning: a checkpoint was made
-has_copied() {
-    [[ -e map ]] || return 1
-    [[ -e first ]] || cp map first
-    ! same map first
-}
-of_last() { sed -n "\$s/.*\"$1\":\\([0-9]*\\).*/\\1/p" out; }
-
-# A copy that was ended after some of it. By threads: what a killed process had begun by io_uring the kernel may still
-# write after its end.
-half_a_copy() {
-    rm -f map copy first
-    begins --io=threads --speed=2M --progress=json --resume map "$@" source copy
-    until_true has_copied || wrong "it has not begun: $(<err)"
-    kill -"${SIGNAL-KILL}" "$PID"
-    ends
-}
-
 proves "a copy with a map is made as without, and the map is gone afterwards"
 exits 0 --resume map source copy
 holds same source copy
 fails test -e map
 
 proves "what was killed goes on, and copies only the rest"
-half_a_copy
+half_a_copy source
 eq "$STATUS" 137
 holds test -e copy
 exits 0 --progress=json --resume map source copy
@@ -38,28 +20,28 @@ eq $(($(of_last skipped_bytes) + $(of_last copied_bytes))) $((24 << 20))
 eq "$(of_last verified_bytes)" $((24 << 20))
 
 proves "so does what was stopped"
-SIGNAL=TERM half_a_copy
+SIGNAL=TERM half_a_copy source
 eq "$STATUS" 143
 exits 0 --progress=json --resume map source copy
 holds same source copy
 holds test "$(of_last skipped_bytes)" -gt 0
 
 proves "and with another block size, and without verification"
-half_a_copy
+half_a_copy source
 exits 0 --resume map --block-size=64K --verify=off source copy
 holds same source copy
-half_a_copy --block-size=128K
+half_a_copy source --block-size=128K
 exits 0 --resume map --block-size=4M --io=threads source copy
 holds same source copy
 
 proves "of a read-only source it is read-only, whoever goes on"
 chmod 0444 source
-half_a_copy
+half_a_copy source
 exits 0 --resume map source copy
 holds same source copy
 eq "$(stat -c %a copy)" 444
 if [[ $(id -u) == 0 ]]; then
-    half_a_copy
+    half_a_copy source
     chmod 755 .
     mkdir theirs
     mv map copy theirs
@@ -98,7 +80,7 @@ refused() {
 }
 
 proves "another source is refused: by its size, its time, its contents"
-half_a_copy
+half_a_copy source
 cp -p source original
 truncate -s +1 source
 refused "ferrycopy: map is the map of another source: that had 25165824 bytes, this one has 25165825" source copy
@@ -192,7 +174,7 @@ for at in 3 100 3000 4000; do stale_at sparse $((at * 4096)); done
 rm -f map copy
 
 proves "a map that is none, or is damaged, is refused and left alone"
-half_a_copy
+half_a_copy source
 for damage in 'echo hello' 'head -c 100000 /dev/urandom' 'true'; do
     cp map good
     $damage >map

@@ -33,17 +33,7 @@ static int do_fallocate(int fd, int mode, off_t offset, off_t n)
     return (int)syscall(SYS_fallocate, fd, mode, offset, n);
 }
 
-int my_fallocate(int fd, int mode, off_t offset, off_t n) __asm__("fallocate");
-int my_fallocate(int fd, int mode, off_t offset, off_t n)
-{
-    return do_fallocate(fd, mode, offset, n);
-}
-
-int my_fallocate64(int fd, int mode, off_t offset, off_t n) __asm__("fallocate64");
-int my_fallocate64(int fd, int mode, off_t offset, off_t n)
-{
-    return do_fallocate(fd, mode, offset, n);
-}
+#include "tests/unit/intercept-fallocate.h"
 
 int my_ioctl(int fd, unsigned long what, ...) __asm__("ioctl");
 int my_ioctl(int fd, unsigned long what, ...)

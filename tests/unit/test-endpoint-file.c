@@ -40,17 +40,7 @@ static ssize_t do_transfer(long call, int fd, void *buf, size_t n, off_t offset)
     return syscall(call, fd, buf, n, offset);
 }
 
-int my_fallocate(int fd, int mode, off_t offset, off_t n) __asm__("fallocate");
-int my_fallocate(int fd, int mode, off_t offset, off_t n)
-{
-    return do_fallocate(fd, mode, offset, n);
-}
-
-int my_fallocate64(int fd, int mode, off_t offset, off_t n) __asm__("fallocate64");
-int my_fallocate64(int fd, int mode, off_t offset, off_t n)
-{
-    return do_fallocate(fd, mode, offset, n);
-}
+#include "tests/unit/intercept-fallocate.h"
 
 #define TRANSFER(name)                                                                             \
     ssize_t my_##name(int fd, void *buf, size_t n, off_t offset) __asm__(#name);                   \
