@@ -12,28 +12,16 @@
 #include "copy/endpoint/pair.h"
 #include "copy/endpoint/queue.h"
 #include "tests/unit/endpoint-rig.h"
+#include "tests/unit/intercept-fallocate.h"
 
 #define GRAIN ENDPOINT_GRAIN_BYTES
 #define MIB   (UINT64_C(1) << 20)
 
 static char top[64];
 
-/* Ways to zero that this device does not have, and how often they were tried. */
-static unsigned refused_ways, n_punches, n_zeroouts;
-#define NO_PUNCH   1U
-#define NO_ZEROOUT 2U
-
-static int do_fallocate(int fd, int mode, off_t offset, off_t n)
-{
-    n_punches++;
-    if (refused_ways & NO_PUNCH) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    return (int)syscall(SYS_fallocate, fd, mode, offset, n);
-}
-
-#include "tests/unit/intercept-fallocate.h"
+/* Is BLKZEROOUT known to this device, and how often was it asked? */
+static bool no_zeroout;
+static unsigned n_zeroouts;
 
 int my_ioctl(int fd, unsigned long what, ...) __asm__("ioctl");
 int my_ioctl(int fd, unsigned long what, ...)
@@ -45,7 +33,7 @@ int my_ioctl(int fd, unsigned long what, ...)
     arg = va_arg(args, long);
     va_end(args);
     n_zeroouts += what == BLKZEROOUT ? 1 : 0;
-    if (what == BLKZEROOUT && (refused_ways & NO_ZEROOUT)) {
+    if (what == BLKZEROOUT && no_zeroout) {
         errno = EOPNOTSUPP;
         return -1;
     }
@@ -351,17 +339,19 @@ TEST(zeroing_frees_space_and_touches_nothing_else)
     }
 }
 
-static void check_zero_without(unsigned ways, unsigned punches, unsigned zeroouts)
+static void check_zero_without(int modes, bool zeroout, unsigned punches, unsigned zeroouts)
 {
     struct disk disk = disk_make(MIB, "");
     struct endpoint *ep = open_or_fail(disk.path, ENDPOINT_WRITE);
 
-    refused_ways = ways;
-    n_punches = n_zeroouts = 0;
+    fallocations.refused = modes;
+    no_zeroout = zeroout;
+    fallocations.n_calls = n_zeroouts = 0;
     for (uint64_t at = 0; at < 4; at++)
         CHECK_EQ(endpoint_zero(ep, at * 2 * GRAIN, GRAIN), 0);
-    refused_ways = 0;
-    CHECK_EQ(n_punches, punches);
+    fallocations.refused = 0;
+    no_zeroout = false;
+    CHECK_EQ(fallocations.n_calls, punches);
     CHECK_EQ(n_zeroouts, zeroouts);
     CHECK_EQ(ep->ops->flush(ep), 0);
     for (uint64_t at = 0; at < 4; at++) {
@@ -374,9 +364,9 @@ static void check_zero_without(unsigned ways, unsigned punches, unsigned zeroout
 
 TEST(what_a_device_cannot_do_is_tried_once)
 {
-    check_zero_without(0, 4, 0);
-    check_zero_without(NO_PUNCH, 1, 4);
-    check_zero_without(NO_PUNCH | NO_ZEROOUT, 1, 1);
+    check_zero_without(0, false, 4, 0);
+    check_zero_without(FALLOC_FL_PUNCH_HOLE, false, 1, 4);
+    check_zero_without(FALLOC_FL_PUNCH_HOLE, true, 1, 1);
 }
 
 TEST(a_device_that_is_larger_is_used_up_to_the_size_asked_for)

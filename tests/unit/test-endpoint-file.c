@@ -9,26 +9,16 @@
 #include "copy/endpoint/cached.h"
 #include "copy/endpoint/null.h"
 #include "copy/endpoint/pair.h"
+#include "tests/unit/intercept-fallocate.h"
 #include "tests/unit/volumes.h"
 
 #define BLOCK ((size_t)(64 * GRAIN))
 
-/* What a file system lacks, and how often it was asked for. */
+/* Where nothing passes the page cache by: with what that fails, and how often it was tried. */
 static struct {
-    int modes;        /* of fallocate(2) */
-    int direct_error; /* of a transfer past the page cache */
-    unsigned n_zeroed, n_direct;
+    int direct_error;
+    unsigned n_direct;
 } lacks;
-
-static int do_fallocate(int fd, int mode, off_t offset, off_t n)
-{
-    lacks.n_zeroed++;
-    if (mode & lacks.modes) {
-        errno = EOPNOTSUPP;
-        return -1;
-    }
-    return (int)syscall(SYS_fallocate, fd, mode, offset, n);
-}
 
 static ssize_t do_transfer(long call, int fd, void *buf, size_t n, off_t offset)
 {
@@ -39,8 +29,6 @@ static ssize_t do_transfer(long call, int fd, void *buf, size_t n, off_t offset)
     }
     return syscall(call, fd, buf, n, offset);
 }
-
-#include "tests/unit/intercept-fallocate.h"
 
 #define TRANSFER(name)                                                                             \
     ssize_t my_##name(int fd, void *buf, size_t n, off_t offset) __asm__(#name);                   \
@@ -253,8 +241,8 @@ static void zero_without(const char *dir, int refused, unsigned calls)
     int r;
 
     volume_write(two.fds[1], 0, BLOCK, 3, NULL);
-    memset(&lacks, 0, sizeof(lacks));
-    lacks.modes = refused;
+    fallocations.refused = refused;
+    fallocations.n_calls = 0;
     for (uint64_t at = 0; at < 4 * GRAIN; at += 2 * GRAIN) {
         r = endpoint_zero(two.destination, at, GRAIN);
         CHECK(r == 0 || r == -EOPNOTSUPP);
@@ -264,8 +252,8 @@ static void zero_without(const char *dir, int refused, unsigned calls)
         REQUIRE(io_pread(two.fds[1], two.buf, GRAIN, at + GRAIN, NULL) == 0);
         CHECK_EQ(two.buf[0], 3);
     }
-    CHECK_EQ(lacks.n_zeroed, calls);
-    memset(&lacks, 0, sizeof(lacks));
+    CHECK_EQ(fallocations.n_calls, calls);
+    fallocations.refused = 0;
     two_close(&two);
 }
 
