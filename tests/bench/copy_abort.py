@@ -16,7 +16,12 @@ from copy_world import Failure, end_group, until_true
 from copy_workloads import Stage, Workload
 
 WORKLOAD = Workload("abort", "a")
-KINDS = {"file": "to a new file", "nbd_to": "to nbdkit file, over a unix socket"}
+WAYS = {
+    "disk": (WORKLOAD, "to a new file"),
+    "ext4": (dataclasses.replace(WORKLOAD, place="ext4"),
+             "to a new file on ext4 with a journal and without discard"),
+    "nbd": (dataclasses.replace(WORKLOAD, kind="nbd_to"), "to nbdkit file, over a unix socket"),
+}
 LIMIT_S = 60
 LATENCY_MAX_MS = 100
 
@@ -72,8 +77,8 @@ def time_of_abort(stage, tool, share):
     return ended - began, stage.removal()
 
 
-def row_of(kind, tool, times, remark):
-    row = {"kind": kind, "tool": tool.name, "ours": tool.ours, "rounds": len(times), "remark": remark}
+def row_of(way, tool, times, remark):
+    row = {"way": way, "tool": tool.name, "ours": tool.ours, "rounds": len(times), "remark": remark}
     if times:
         aborts, removals = zip(*times)
         row |= {"median_s": statistics.median(aborts), "max_s": max(aborts), "runs_s": aborts,
@@ -82,14 +87,15 @@ def row_of(kind, tool, times, remark):
 
 
 def goal_of(row):
-    return goal(row["tool"], f"the slowest abort of {row['tool']} {KINDS[row['kind']]}",
+    return goal(row["tool"], f"the slowest abort of {row['tool']} {WAYS[row['way']][1]}",
                 row["max_s"] * 1000, LATENCY_MAX_MS, " ms")
 
 
-def measure_kind(world, kind, tools, size, rounds):
+def measure_way(world, way, tools, size, rounds):
     """Every tool, interrupted at several places."""
-    stage = Stage(world, dataclasses.replace(WORKLOAD, kind=kind), size)
-    tools = [tool for tool in tools if tool.command(kind)]
+    workload, _ = WAYS[way]
+    stage = Stage(world, workload, size)
+    tools = [tool for tool in tools if tool.command(workload.kind)]
     times = {tool.name: [] for tool in tools}
     remarks = {tool.name: "" for tool in tools}
     for number in range(rounds):
@@ -101,11 +107,11 @@ def measure_kind(world, kind, tools, size, rounds):
             except Failure as e:
                 remarks[tool.name] = f"failed: {' '.join(str(e).split())}"
     stage.close()
-    return [row_of(kind, tool, times[tool.name], remarks[tool.name]) for tool in tools]
+    return [row_of(way, tool, times[tool.name], remarks[tool.name]) for tool in tools]
 
 
 def measure_aborts(world, tools, size, rounds):
-    rows = [row for kind in KINDS for row in measure_kind(world, kind, tools, size, rounds)]
+    rows = [row for way in WAYS for row in measure_way(world, way, tools, size, rounds)]
     return {"tools": rows, "goals": [goal_of(row) for row in rows if row["ours"] and row["rounds"]]}
 
 
@@ -119,6 +125,6 @@ def line_of(row):
 
 def table(found):
     lines = ["", "abort: SIGINT in the middle of a, cold, until the process is gone"]
-    for kind, what in KINDS.items():
-        lines += [what, *(line_of(row) for row in found["tools"] if row["kind"] == kind)]
+    for way, (_, what) in WAYS.items():
+        lines += [what, *(line_of(row) for row in found["tools"] if row["way"] == way)]
     return [*lines, *goal_lines(found["goals"])]

@@ -20,12 +20,15 @@ class Workload:
     warm: bool = False
     kind: str = "file"
     verified: tuple = None
-    place: str = "disk"     # disk, xfs, or loop: a block device
+    place: str = "disk"     # disk, loop: a block device, or one of FILESYSTEMS
     against: str = None     # the family of peers that the goal is about; None: all
     stale: bool = False     # the destination is full of old data
     moves_data: bool = True # so much that CPU time per GiB says something
     note: str = ""
 
+
+# Made in a file, and mounted without discard: with a journal, whatever the disk has.
+FILESYSTEMS = {"xfs": ["mkfs.xfs", "-q", "-m", "reflink=1"], "ext4": ["mkfs.ext4", "-q"]}
 
 PEERS = "the best peer"
 WORKLOADS = (
@@ -45,6 +48,7 @@ WORKLOADS = (
     Workload("stale-device", "b", kind="device", place="loop", stale=True,
              note="over a block device (loop) that is full of old data"),
     Workload("nbd-to", "a", 0.7, kind="nbd_to", note="to nbdkit file, over a unix socket"),
+    Workload("nbd-sparse", "b", 0.7, kind="nbd_to", note="to nbdkit file, over a unix socket"),
     Workload("nbd-from", "a", 0.7, kind="nbd_from", note="from nbdkit file, over a unix socket"),
 )
 
@@ -58,8 +62,8 @@ class Stage:
         self.source = build(world, workload.source, size)
         self.folder = world.path("to")
         os.makedirs(self.folder, exist_ok=True)
-        if workload.place == "xfs":
-            self.move_to_xfs(size)
+        if workload.place in FILESYSTEMS:
+            self.move_to_filesystem(size)
         self.before = sources.marks(self.source)
         self.backing = os.path.join(self.folder, "copy")
         self.device = None
@@ -69,10 +73,10 @@ class Stage:
         self.socket = world.path("socket")
         self.server = None
 
-    def move_to_xfs(self, size):
-        image, root = self.world.path("xfs.image"), self.world.path("xfs")
+    def move_to_filesystem(self, size):
+        image, root = self.world.path("filesystem.image"), self.world.path("filesystem")
         os.close(sources.new_volume(image, 2 * size + GIB))
-        command(["mkfs.xfs", "-q", "-m", "reflink=1", image])
+        command([*FILESYSTEMS[self.workload.place], image])
         self.world.mount(image, root)
         command(["dd", f"if={self.source}", f"of={root}/source", "bs=4M", "iflag=direct",
                  "oflag=direct"])
@@ -84,9 +88,9 @@ class Stage:
         if self.device:
             detach(self.device)
             os.unlink(self.backing)
-        if self.workload.place == "xfs":
+        if self.workload.place in FILESYSTEMS:
             command(["umount", self.folder])
-            os.unlink(self.world.path("xfs.image"))
+            os.unlink(self.world.path("filesystem.image"))
             os.rmdir(self.folder)
 
     def clear(self):
@@ -200,6 +204,6 @@ def space_needed(workloads, size):
     """Sources, the largest copy, and what a second filesystem takes."""
     names = {w.source for w in workloads} | {"a"}
     needed = sum(sources.SOURCES[name].space(size) for name in names) + size
-    if any(w.place == "xfs" for w in workloads):
+    if any(w.place in FILESYSTEMS for w in workloads):
         needed += size
     return needed + GIB
