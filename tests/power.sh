@@ -11,34 +11,34 @@ DISK=$WORLD/disk
 
 new_disk() {
     needs nbdkit nbdfuse mkfs.ext4
-    mkdir "$DISK" "$WORLD/plug"
+    mkdir "$DISK" "$WORLD/cable"
     truncate -s "$1" "$WORLD/platter"
     mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$WORLD/platter" || die "mkfs.ext4 does not work here"
     power_on
 }
 
-is_plugged() { [[ -s $WORLD/plug/disk ]]; }
+is_plugged() { [[ -s $WORLD/cable/disk ]]; }
 
 power_on() {
     rm -f "$WORLD/current"
     nbdkit -f -U "$WORLD/current" --filter=cache file "$WORLD/platter" cache=writeback 2>"$WORLD/nbdkit" {TICK}>&- {SAYS}>&- &
     NBDKIT=$!
     until_true test -S "$WORLD/current" || die "nbdkit does not serve: $(<"$WORLD/nbdkit")"
-    nbdfuse "$WORLD/plug/disk" "nbd+unix:///?socket=$WORLD/current" 2>"$WORLD/nbdfuse" {TICK}>&- {SAYS}>&- &
+    nbdfuse "$WORLD/cable/disk" "nbd+unix:///?socket=$WORLD/current" 2>"$WORLD/nbdfuse" {TICK}>&- {SAYS}>&- &
     NBDFUSE=$!
     until_true is_plugged || die "nbdfuse does not serve: $(<"$WORLD/nbdfuse")"
-    PLUG=$(losetup -f --show "$WORLD/plug/disk") || die "no loop device"
+    PLUG=$(losetup -f --show "$WORLD/cable/disk") || die "no loop device"
     mount "$PLUG" "$DISK" || die "the disk cannot be mounted"
+    losetup -d "$PLUG" # once it is unmounted, however that comes
 }
 
-is_unplugged() { ! losetup "$PLUG"; } >/dev/null 2>&1
+is_unplugged() { ! grep -qs "$WORLD" "/sys/block/${PLUG##*/}/loop/backing_file"; }
 
 power_off() {
     kill -KILL "$NBDKIT"
     "$@"
     umount -l "$DISK"
-    losetup -d "$PLUG"
     until_true is_unplugged || die "$PLUG is held by somebody"
-    umount -l "$WORLD/plug"
+    umount -l "$WORLD/cable"
     wait "$NBDKIT" "$NBDFUSE"
 } 2>/dev/null

@@ -22,6 +22,7 @@ static void dir_detach(struct backend *backend)
     if (!dir)
         return;
     dir_unwatch(dir);
+    dir_names_deinit(&dir->held);
     owned_fd(&dir->marker);
     owned_fd(&dir->root);
     free(dir);
@@ -127,7 +128,7 @@ static int dir_attach(const char *path, struct backend **ret, int *ret_has_marke
     if (!dir)
         return err_set(e, ENOMEM, "no memory");
     dir->base.ops = &dir_backend;
-    dir->root = dir->marker = dir->watch = dir->inotify = dir->pause = -1;
+    dir->root = dir->marker = dir->watch = dir->inotify = dir->pause = dir->opens = -1;
     r = keep_path(dir, path, e);
     if (r < 0)
         return r;

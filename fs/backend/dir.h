@@ -12,6 +12,11 @@
 
 #include "fs/backend/backend.h"
 
+/* A set of names; all zero is the empty one. */
+struct dir_names {
+    void *root; /* of tsearch(3) */
+};
+
 struct dir {
     struct backend base;
     char path[PATH_MAX];
@@ -21,6 +26,10 @@ struct dir {
     struct io_identity root_is, marker_is;
     uint64_t max_file_bytes;
     int watch, inotify, pause; /* -1 before the watch began; see dir_watch.c */
+    int opens;                 /* tells who is opened; -1: nothing does; see dir_held.c */
+    bool looked;               /* every file was looked at once, so that `held` is complete */
+    struct dir_names held;     /* those that somebody held when they were last looked at */
+    uint64_t held_ns;          /* when all of them were last looked at */
 };
 
 #define DIR_SECTOR_BYTES UINT64_C(512) /* the unit of st_blocks */
@@ -32,10 +41,35 @@ int dir_watch_fd(struct backend *backend);
 int dir_changed(struct backend *backend, backend_entry_fn *fn, void *arg);
 void dir_unwatch(struct dir *dir);
 
+/* dir_names.c */
+bool dir_names_have(const struct dir_names *names, const char *name);
+int dir_names_add(struct dir_names *names, const char *name); /* 0, also if it was there; -ENOMEM */
+void dir_names_remove(struct dir_names *names, const char *name);
+/* `each` may not change the set. Returns 0, or the first negative number that it returned. */
+int dir_names_each(const struct dir_names *names, int (*each)(const char *name, void *arg),
+                   void *arg);
+void dir_names_deinit(struct dir_names *names);
+
+/* dir_held.c: what others hold. */
+
+/* Does anybody hold the file: look, or say what was seen last. */
+bool dir_see_held(struct dir *dir, const char *name, bool look);
+/* Is a range locked against readers? *ret_pid: by whom; not above 0: by an open file. */
+bool dir_is_locked(int fd, pid_t *ret_pid);
+/* Begin to watch who is opened. Where that cannot be, `opens` stays -1. */
+void dir_opens_begin(struct dir *dir);
+/* Add what others have opened. Returns whether they have opened anything. */
+bool dir_opens_drain(struct dir *dir, struct dir_names *names);
+/* Add what is held, if it is time to look at that again, and the time left until then; 0: nothing
+ * is held. */
+void dir_held_again(struct dir *dir, struct dir_names *names);
+uint64_t dir_held_left_ns(const struct dir *dir);
+
 /* dir_scan.c */
 int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg);
-/* Look at one name. Returns 0, or -ENODATA for a dot-file, which is not named. */
-int dir_look(const struct dir *dir, const char *name, struct pool_entry *ret);
+/* Look at one name, and with `held` also at who holds it. Returns 0, or -ENODATA for a dot-file,
+ * which is not named. */
+int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *ret);
 
 /* One operation of pool.h. */
 typedef int dir_operation(struct dir *dir, const struct pool_request *request, int fd,

@@ -68,13 +68,13 @@ static int take_lease(int fd, const char *name, const struct stat *st, struct po
 
 static int find_write_lock(int fd, const char *name, struct err *e)
 {
-    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
     char who[WHO_BYTES] = "another process";
+    pid_t pid;
 
-    if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
-        return 0; /* where locks are not kept, nobody has one */
-    if (lock.l_pid > 0)
-        who_process(lock.l_pid, who);
+    if (!dir_is_locked(fd, &pid))
+        return 0;
+    if (pid > 0)
+        who_process(pid, who);
     return err_set(e, EBUSY, "%s: %s has it locked", name, who);
 }
 

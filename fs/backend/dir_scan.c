@@ -39,7 +39,7 @@ static void describe(const struct statx *stx, struct pool_entry *ret)
     ret->allocated_bytes = stx->stx_blocks * DIR_SECTOR_BYTES;
 }
 
-int dir_look(const struct dir *dir, const char *name, struct pool_entry *ret)
+int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *ret)
 {
     struct statx stx;
     const char *why;
@@ -50,15 +50,21 @@ int dir_look(const struct dir *dir, const char *name, struct pool_entry *ret)
     snprintf(ret->name, sizeof(ret->name), "%s", name);
     if (statx(dir->root, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
               STATX_BASIC_STATS | STATX_BTIME, &stx) < 0) {
-        if (errno == ENOENT)
-            return 0;
         why = err_name(errno);
+        if (errno == ENOENT) {
+            dir_names_remove(&dir->held, name);
+            return 0;
+        }
     } else {
         describe(&stx, ret);
         why = objection(dir, name, &stx);
     }
     ret->kind = why ? POOL_ENTRY_UNLISTED : POOL_ENTRY_VOLUME;
     snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
+    if (why)
+        dir_names_remove(&dir->held, name);
+    else
+        ret->held = dir_see_held(dir, name, held);
     return 0;
 }
 
@@ -83,10 +89,10 @@ static int open_stream(const struct dir *dir, DIR **ret)
     return 0;
 }
 
-static int look_and_tell(const struct dir *dir, const char *name, backend_entry_fn *fn, void *arg)
+static int look_and_tell(struct dir *dir, const char *name, backend_entry_fn *fn, void *arg)
 {
     struct pool_entry entry;
-    int r = dir_look(dir, name, &entry);
+    int r = dir_look(dir, name, !dir->looked, &entry);
 
     if (r < 0 || entry.kind == POOL_ENTRY_GONE) /* a dot-file, or gone since readdir saw it */
         return 0;
@@ -95,7 +101,7 @@ static int look_and_tell(const struct dir *dir, const char *name, backend_entry_
 
 int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg)
 {
-    const struct dir *dir = (const struct dir *)backend;
+    struct dir *dir = (struct dir *)backend;
     OWNED(dirstream) DIR *stream = NULL;
     int r;
 
@@ -105,6 +111,8 @@ int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg)
 
         errno = 0;
         d = readdir(stream);
+        if (!d && errno == 0)
+            dir->looked = dir->opens >= 0;
         if (!d)
             return -errno;
         r = look_and_tell(dir, d->d_name, fn, arg);

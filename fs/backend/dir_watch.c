@@ -4,11 +4,10 @@
  * is left alone for PAUSE_NS. What happens meanwhile waits in the kernel and is drained when the
  * pause is over, so the last state of a file is always told, and the first without delay.
  *
- * The descriptor that the agent polls is an epoll of two: the events, not during a pause, and the
- * timer that ends it.
+ * The descriptor that the agent polls is an epoll: of what was changed and of who was opened
+ * (dir_held.c), not during a pause, and of the timer that ends it.
  */
 #include <fcntl.h>
-#include <search.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,7 +17,8 @@
 #include "copy/base/cleanup.h"
 #include "fs/backend/dir.h"
 
-#define PAUSE_NS    100000000
+#define NS_PER_S    UINT64_C(1000000000)
+#define PAUSE_NS    (NS_PER_S / 10)
 #define DRAIN_BYTES 65536 /* of events at once, */
 #define DRAINS_MAX  64    /* so often in one turn */
 #define LOST        (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
@@ -26,12 +26,19 @@
     (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE |            \
      IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
+static void unwatch_opens(struct dir *dir)
+{
+    owned_fd(&dir->opens);
+    dir->opens = -1;
+}
+
 void dir_unwatch(struct dir *dir)
 {
     owned_fd(&dir->watch);
     owned_fd(&dir->inotify);
     owned_fd(&dir->pause);
     dir->watch = dir->inotify = dir->pause = -1;
+    unwatch_opens(dir);
 }
 
 static int begin(struct dir *dir)
@@ -54,47 +61,28 @@ static int begin(struct dir *dir)
     return 0;
 }
 
+static void watch_opens(struct dir *dir)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    dir_opens_begin(dir);
+    if (dir->opens >= 0 && epoll_ctl(dir->watch, EPOLL_CTL_ADD, dir->opens, &event) < 0)
+        unwatch_opens(dir);
+}
+
 int dir_watch_fd(struct backend *backend)
 {
     struct dir *dir = (struct dir *)backend;
 
     if (dir->watch < 0 && begin(dir) < 0)
         dir_unwatch(dir);
+    else if (dir->opens < 0)
+        watch_opens(dir);
     return dir->watch;
 }
 
-/* A set of names, a tree of tsearch(3). */
-struct names {
-    void *root;
-};
-
-static int compare(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-static int names_add(struct names *names, const char *name)
-{
-    OWNED(mem) char *copy = NULL;
-    char **at;
-
-    if (tfind(name, &names->root, compare))
-        return 0;
-    copy = strdup(name);
-    at = copy ? tsearch(copy, &names->root, compare) : NULL;
-    if (!at)
-        return -ENOMEM;
-    take_ptr(copy);
-    return 1;
-}
-
-static void owned_names(struct names *names)
-{
-    tdestroy(names->root, free);
-}
-
 /* Returns 0, -EOVERFLOW or -ENODEV. */
-static int take_event(const struct inotify_event *event, struct names *names)
+static int take_event(const struct inotify_event *event, struct dir_names *names)
 {
     if (event->mask & IN_Q_OVERFLOW)
         return -EOVERFLOW;
@@ -102,11 +90,11 @@ static int take_event(const struct inotify_event *event, struct names *names)
         return -ENODEV;
     if (event->len == 0 || event->name[0] == '.')
         return 0;
-    return names_add(names, event->name) < 0 ? -EOVERFLOW : 0; /* no memory: look at all */
+    return dir_names_add(names, event->name) < 0 ? -EOVERFLOW : 0; /* no memory: look at all */
 }
 
 /* *ret_any: there were events, of whatever. Everything is drained, also after -EOVERFLOW. */
-static int drain(struct dir *dir, struct names *names, bool *ret_any)
+static int drain(struct dir *dir, struct dir_names *names, bool *ret_any)
 {
     _Alignas(struct inotify_event) char events[DRAIN_BYTES];
     int result = 0;
@@ -132,52 +120,74 @@ static int drain(struct dir *dir, struct names *names, bool *ret_any)
     return result;
 }
 
-/* Pause after events; listen again after a pause without any. */
+/* Pause after events; listen again after a pause without any, until what is held is to be looked at
+ * again. */
 static int pause_or_listen(struct dir *dir, bool any)
 {
     struct epoll_event event = {.events = any ? 0 : EPOLLIN};
-    struct itimerspec end = {.it_value.tv_nsec = any ? PAUSE_NS : 0};
+    uint64_t left_ns = any ? PAUSE_NS : dir_held_left_ns(dir);
+    const struct itimerspec end = {.it_value = {.tv_sec = (time_t)(left_ns / NS_PER_S),
+                                                .tv_nsec = (long)(left_ns % NS_PER_S)}};
 
     if (timerfd_settime(dir->pause, 0, &end, NULL) < 0 ||
-        epoll_ctl(dir->watch, EPOLL_CTL_MOD, dir->inotify, &event) < 0)
+        epoll_ctl(dir->watch, EPOLL_CTL_MOD, dir->inotify, &event) < 0 ||
+        (dir->opens >= 0 && epoll_ctl(dir->watch, EPOLL_CTL_MOD, dir->opens, &event) < 0))
         return -errno;
     return 0;
 }
 
 struct telling {
-    const struct dir *dir;
+    struct dir *dir;
+    const struct dir_names *told; /* by another telling */
     backend_entry_fn *fn;
     void *arg;
-    int r;
 };
 
-static void tell(const void *node, VISIT order, void *arg)
+static int tell_changed(const char *name, void *arg)
 {
-    struct telling *telling = arg;
+    const struct telling *telling = arg;
     struct pool_entry entry;
 
-    if ((order != postorder && order != leaf) || telling->r < 0)
-        return;
-    if (dir_look(telling->dir, *(const char *const *)node, &entry) == 0)
-        telling->r = telling->fn(&entry, telling->arg);
+    return dir_look(telling->dir, name, true, &entry) == 0 ? telling->fn(&entry, telling->arg) : 0;
+}
+
+/* An opener changes nothing else. */
+static int tell_if_held_anew(const char *name, void *arg)
+{
+    const struct telling *telling = arg;
+    bool was = dir_names_have(&telling->dir->held, name);
+    struct pool_entry entry;
+
+    if (dir_names_have(telling->told, name) || dir_look(telling->dir, name, true, &entry) < 0 ||
+        (entry.kind == POOL_ENTRY_VOLUME && was == (entry.held != 0)))
+        return 0;
+    return telling->fn(&entry, telling->arg);
+}
+
+static void owned_names(struct dir_names *names)
+{
+    dir_names_deinit(names);
 }
 
 int dir_changed(struct backend *backend, backend_entry_fn *fn, void *arg)
 {
     struct dir *dir = (struct dir *)backend;
-    struct telling telling = {.dir = dir, .fn = fn, .arg = arg};
-    OWNED(names) struct names names = {0};
+    OWNED(names) struct dir_names changed = {0}, opened = {0};
+    struct telling telling = {.dir = dir, .told = &changed, .fn = fn, .arg = arg};
     bool any = false;
     int r, paused;
 
     if (dir->watch < 0)
         return 0;
-    r = drain(dir, &names, &any);
+    r = drain(dir, &changed, &any);
+    any |= dir_opens_drain(dir, &opened);
+    dir_held_again(dir, &opened);
+    if (r == -EOVERFLOW)
+        dir->looked = false;
+    if (r == 0)
+        r = dir_names_each(&changed, tell_changed, &telling);
+    if (r == 0)
+        r = dir_names_each(&opened, tell_if_held_anew, &telling);
     paused = pause_or_listen(dir, any);
-    if (r < 0)
-        return r;
-    if (paused < 0)
-        return paused;
-    twalk_r(names.root, tell, &telling);
-    return telling.r;
+    return r < 0 ? r : paused;
 }

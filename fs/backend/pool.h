@@ -128,7 +128,8 @@ struct pool_entry {
     char name[NAME_MAX + 1]; /* raw bytes */
     struct io_identity identity;
     uint64_t size_bytes, allocated_bytes;
-    char why[24]; /* UNLISTED: "symlink" "directory" "hard links" "name" ... */
+    uint32_t held; /* 1: somebody else has it open for writing, or locked; it cannot be claimed */
+    char why[24];  /* UNLISTED: "symlink" "directory" "hard links" "name" ... */
 };
 
 /* Dot-files are never named at all. */

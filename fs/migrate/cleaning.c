@@ -98,6 +98,8 @@ static void adopt(struct migration *m)
 {
     struct pool_request request = migration_request(m, POOL_ADOPT, false);
 
+    owned_fd(&m->destination_fd); /* once it is adopted, whoever holds it is somebody else */
+    m->destination_fd = -1;
     migration_ask(m, m->to, &request, m->claim_fd, on_adopted);
 }
 

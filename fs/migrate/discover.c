@@ -100,6 +100,7 @@ static void found_new(struct service *s, struct host *host, const struct pool_en
         new_records(s, v, host, entry);
         v->size_bytes = entry->size_bytes;
         v->allocated_bytes = entry->allocated_bytes;
+        v->held = entry->held;
         v->seen = host->scans + 1;
         r = world_add_volume(s, v);
     }
@@ -216,11 +217,12 @@ static bool is_ours_too(struct service *s, const struct vol *v, const struct hos
 }
 
 /* The same file under a host that is new: the host was given another name. */
-static void rehome(struct service *s, struct vol *v, struct host *host)
+static void rehome(struct service *s, struct vol *v, struct host *host, bool held)
 {
     v->record.host = world_word(s, host->config.name);
     v->seen = host->scans + 1;
     v->unsaved = s->discovered = true;
+    v->held = held;
     world_touch(v, EVENT_BIT(EVENT_STATE));
 }
 
@@ -248,6 +250,9 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
         v->seen = host->scans + 1;
         if (v->size_bytes != entry->size_bytes || v->allocated_bytes != entry->allocated_bytes)
             world_touch(v, EVENT_BIT(EVENT_SIZE));
+        if (v->held != (entry->held != 0))
+            world_touch(v, EVENT_BIT(EVENT_STATUS));
+        v->held = entry->held;
         v->size_bytes = entry->size_bytes;
         v->allocated_bytes = entry->allocated_bytes;
         taken_remove(site_of(s, host), entry->name);
@@ -257,7 +262,7 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
     if (is_ours_too(s, v, host, entry))
         return;
     if (!home && !v->migration && io_same(&v->identity, &entry->identity)) {
-        rehome(s, v, host);
+        rehome(s, v, host, entry->held);
         return;
     }
     taken_add(site_of(s, host), entry->name, "conflicting name");

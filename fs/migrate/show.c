@@ -98,7 +98,7 @@ struct view_volume *world_show_volume(struct service *s, const struct vol *v)
     to->retained = retained_line(s, v);
     to->size_bytes = v->size_bytes;
     to->allocated_bytes = v->allocated_bytes;
-    to->status = v->record.status;
+    to->status = v->record.status == VOLUME_AVAILABLE && v->held ? VOLUME_IN_USE : v->record.status;
     to->previous_status = v->record.previous_status;
     if ((!v->migration && (!site || !site->host->up)) || v->conflict)
         to->status = VOLUME_ERROR;

@@ -96,6 +96,7 @@ int migration_store(struct migration *m, enum phase_id phase, struct err *e)
         else
             uuid_clear(m->vol->retained);
         m->vol->moved = true;
+        m->vol->held = false; /* what was seen was of the old copy */
         world_touch(m->vol, EVENT_BIT(EVENT_STATE));
     }
     return 0;

@@ -46,6 +46,7 @@ struct vol {
     uint32_t dirty;     /* EVENT_BITs since it was shown */
     uint32_t place;     /* in the order of the numbers, of those that are shown */
     bool moved;         /* it was switched in this run: late news of its old places may be about */
+    bool held;          /* somebody else has its file open for writing, or locked */
     bool unlisted;      /* its file is there, but cannot be a volume as it is */
     bool checking_gone; /* asked its host whether it is gone */
     bool unsaved;       /* its records are still to be committed; a new one is not shown */

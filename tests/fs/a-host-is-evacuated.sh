@@ -93,7 +93,8 @@ eq "$(at ssd) $(<"$MNT/db1/host") $(<"$MNT/db9/host")" "2 ssd ssd"
 holds grep -qE '^[0-9]+ db1 .* ssd big error ETXTBSY ' "$MNT/.control/history"
 holds grep -qE '^[0-9]+ db9 .* ssd big error EBUSY ' "$MNT/.control/history"
 like "$(<"$MNT/db9/migrate/status") $(<"$MNT/db9/migrate/error")" "error EBUSY queued null ?*"
-like "$(<"$MNT/db9/status") $(<"$MNT/db9/migrate/phase")" "available idle"
+holds until_true is db9/status available
+eq "$(<"$MNT/db9/migrate/phase")" idle
 proves "and not tried again, until it is said again"
 holds until_true is .control/hosts/ssd/drain 0
 kill_ferryfs

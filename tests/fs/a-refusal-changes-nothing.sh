@@ -122,9 +122,11 @@ op hold "$POOLS/ssd/db1" rw <"$WORLD/hold" >"$WORLD/held" &
 holder=$!
 exec 9>"$WORLD/hold"
 holds until_true grep -qs held "$WORLD/held"
+holds until_true is db1/status in-use
 target EBUSY open hdd
 exec 9>&-
 wait "$holder"
+holds until_true is db1/status available
 eq "$(<"$V/migrate/status")" null
 eq "$(cut -d' ' -f1,2 "$V/migrate/candidates" | sort | tr '\n' ' ')" \
     "frozen ok hdd ok locked EROFS lost ok small ENOSPC third ok twin EEXIST "
@@ -141,9 +143,11 @@ sys.stdin.read()' "$POOLS/ssd/db1" <"$WORLD/hold" >"$WORLD/held" &
 holder=$!
 exec 9>"$WORLD/hold"
 holds until_true grep -qs held "$WORLD/held"
+holds until_true is db1/status in-use
 target EBUSY open hdd
 exec 9>&-
 wait "$holder"
+holds until_true is db1/status available
 
 proves "ESRCH: there is nothing to abort"
 refused ESRCH open db1/migrate/abort 1

@@ -22,7 +22,8 @@ has_come() { ended "$writer" || grep -qs lease "/proc/$writer/wchan"; }
 # Where the volume is when the job has failed: whole, with the new bytes, and nothing is at the destination
 is_back() {
     until_true idle || wrong "jobs: $(value .control/jobs), hidden: $(value .control/hidden)"
-    eq "$(<"$V/host") $(<"$V/status") $(<"$V/migrate/status")" "ssd available $1"
+    holds until_true is db1/status available # it was in use as long as he was there
+    eq "$(<"$V/host") $(<"$V/migrate/status")" "ssd $1"
     eq "$(dd if="$S" bs=1 skip=4096 count=8 status=none)" intruder
     fails test -e "$POOLS/hdd/db1"
     take_back "$S" # nothing else has changed

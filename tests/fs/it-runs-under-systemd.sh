@@ -72,12 +72,13 @@ eq "$(in_machine stat -c '%G %a' /run/ferryfs/db1/migrate/target)" "ferryfs 664"
 holds until_true status_is "2 volumes on 2 hosts; 0 moving, 0 queued; health: ok"
 like "$(systemctl status --no-pager ferryfs)" '*Status: "2 volumes on 2 hosts;*'
 
-proves "its few capabilities are enough: owner, mode and attributes move, a lease holds the source"
+proves "its few capabilities are enough: owner, mode and attributes move, a lease holds the source, who opens it is seen"
 migrate odd hdd
 eq "$(stat -c '%u %g %a' "$POOLS/hdd/odd")" "4711 4712 6750"
 like "$(getcap "$POOLS/hdd/odd")" "*cap_net_raw=ep"
 eq "$(getfattr --only-values -n trusted.note "$POOLS/hdd/odd" 2>/dev/null)" secret
 eq "$(number odd claim_weak)" 0
+holds grep -qs ^fanotify /proc/[0-9]*/fdinfo/*
 proves "and who has a volume open is named"
 in_machine setpriv --reuid=4711 --clear-groups tail -f /dev/null <>"$POOLS/hdd/odd" &
 holds until_true in_machine pgrep -x tail >"$WORLD/tail"

@@ -47,11 +47,17 @@ start_ferryfs
 proves "a program follows the events, and another one file"
 follow events "$(line_of "a program" tail)"
 follow entr "$(line_of "a program" entr)"
-# It says nothing when it has begun to look: what comes before that is no news
+# It says nothing when it has begun to look: what comes before that is no news. And it waits until nothing has changed for
+# 50 ms
 is_news() {
+    local i
     migrate db1 hdd
     migrate db1 ssd
-    grep -qx success "$WORLD/entr"
+    for ((i = 0; i < 20; i++)); do
+        ! grep -qx success "$WORLD/entr" || return 0
+        tick
+    done
+    return 1
 }
 holds until_true is_news
 holds until_true grep -q "^volume db1: job [0-9]* of uid 0 ended: success: ssd -> hdd" "$WORLD/events"

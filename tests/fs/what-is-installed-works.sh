@@ -1,7 +1,7 @@
 #!/bin/bash
 # meson install, into a staging folder: what is there, with which modes, and that it works from there.
 . "$(dirname "$0")/lib.sh"
-needs mandoc meson
+needs mandoc meson ansible-playbook
 pool ssd tmpfs
 pool hdd tmpfs
 volume ssd db1 4M dense
@@ -72,4 +72,14 @@ DAEMON=$!
 holds until_true answers_or_dead
 holds until_true lists db1
 migrate db1 hdd
+
+proves "so do ferrytop, check_ferryfs and the playbook with its module"
+like "$("$PREFIX/bin/ferrytop" --once "$MNT" 2>&1)" "*no jobs*"
+like "$("$PREFIX/share/ferryfs/monitoring/check_ferryfs" -m "$MNT")" "FERRYFS OK - *"
+ansible() {
+    HOME=$WORLD ANSIBLE_LIBRARY=$PREFIX/share/ansible/plugins/modules LC_ALL=C.UTF-8 within 60 ansible-playbook \
+        -i localhost, -c local -e ansible_python_interpreter=/usr/bin/python3 -e "mount=$MNT" "$@" >"$WORLD/played" 2>&1
+}
+holds ansible "$PREFIX/share/doc/ferryfs/ansible/move.yml" -e volume=db1 -e host=ssd
+eq "$(value db1/host)" ssd
 finish

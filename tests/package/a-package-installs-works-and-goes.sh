@@ -193,7 +193,8 @@ says success value db1/migrate/wait
 eq "$(sum var/lib/ferryfs/hdd/db1)" "$SUM"
 fails test -e "$ROOT/srv/ssd/db1"
 
-proves "check_ferryfs is there, and says how it is"
+proves "check_ferryfs and ferrytop are there, and say how it is"
+like "$(in_root ferrytop --once 2>&1)" "*no jobs*"
 like "$(in_root /usr/share/ferryfs/monitoring/check_ferryfs)" "FERRYFS OK - *"
 
 proves "ferrycopy copies and compares, and says what NBD lacks"

@@ -1,6 +1,7 @@
 /*
  * Which files are volumes, and which directories pools.
  */
+#include <poll.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
@@ -132,6 +133,129 @@ TEST(nothing_but_a_plain_file_can_be_claimed)
         CHECK_EQ(chdir("/"), 0);
         path_of(w.to, "mounted", path, sizeof(path));
         CHECK_EQ(umount(path), 0);
+    }
+}
+
+static int open_in(const char *pool, const char *name, int flags)
+{
+    char path[1024];
+    int fd;
+
+    path_of(pool, name, path, sizeof(path));
+    fd = open(path, flags | O_CLOEXEC);
+    REQUIRE(fd >= 0);
+    return fd;
+}
+
+static unsigned scanned_held(struct backend *pool, const char *name)
+{
+    struct list list = {0};
+    const struct pool_entry *found;
+
+    CHECK_EQ(pool->ops->scan(pool, add, &list), 0);
+    found = find(&list, name);
+    REQUIRE(found && found->kind == POOL_ENTRY_VOLUME);
+    return found->held;
+}
+
+TEST(a_file_that_is_open_for_writing_is_held_and_our_own_copy_is_not)
+{
+    EACH_WORLD(w)
+    {
+        int reader, writer, copier;
+
+        pools_write(w.to, "read", "x");
+        pools_write(w.to, "written", "x");
+        pools_write(w.to, "copy", "x");
+        reader = open_in(w.to, "read", O_RDONLY);
+        writer = open_in(w.to, "written", O_WRONLY);
+        copier = open_in(w.to, "copy", O_RDWR);
+        CHECK_EQ(scanned_held(w.pool, "copy"), 1);
+        CHECK_EQ(fsetxattr(copier, POOL_XATTR, "x", 1, 0), 0);
+        CHECK_EQ(scanned_held(w.pool, "copy"), 0);
+        CHECK_EQ(scanned_held(w.pool, "read"), 0);
+        CHECK_EQ(scanned_held(w.pool, "written"), 1);
+        close(writer);
+        CHECK_EQ(scanned_held(w.pool, "written"), 0);
+        fault.no_leases = true;
+        CHECK_EQ(scanned_held(w.pool, "read"), 0);
+        fault.no_leases = false;
+        close(reader);
+        close(copier);
+    }
+}
+
+/* Until the pool has something to tell of `name`, and what that is. */
+static unsigned told_held(struct backend *pool, const char *name)
+{
+    struct pollfd p = {.fd = pool->ops->watch_fd(pool), .events = POLLIN};
+    const struct pool_entry *found = NULL;
+
+    while (!found) {
+        struct list list = {0};
+
+        REQUIRE(poll(&p, 1, 20000) == 1);
+        CHECK_EQ(pool->ops->changed(pool, add, &list), 0);
+        found = find(&list, name);
+        if (found)
+            return found->held;
+    }
+    return 0;
+}
+
+TEST(who_opens_a_file_for_writing_and_who_closes_it_is_told)
+{
+    EACH_WORLD(w)
+    {
+        struct list list = {0};
+        int pipes[2], status;
+        pid_t pid;
+
+        pools_write(w.to, "volume", "x");
+        pools_write(w.to, "other", "x");
+        REQUIRE(w.pool->ops->watch_fd(w.pool) >= 0 && pipe(pipes) == 0);
+        CHECK_EQ(w.pool->ops->scan(w.pool, add, &list), 0);
+        pid = fork(); /* what this process opens is taken for the agent's own looks */
+        if (pid == 0) {
+            char byte;
+
+            close(pipes[1]);
+            open_in(w.to, "volume", O_RDONLY);
+            open_in(w.to, "volume", O_RDWR);
+            _exit(read(pipes[0], &byte, 1) < 0);
+        }
+        CHECK_EQ(told_held(w.pool, "volume"), 1);
+        CHECK_EQ(scanned_held(w.pool, "volume"), 1);
+        CHECK_EQ(scanned_held(w.pool, "other"), 0);
+        close(pipes[0]);
+        close(pipes[1]);
+        CHECK_EQ(waitpid(pid, &status, 0), pid);
+        CHECK_EQ(told_held(w.pool, "volume"), 0);
+    }
+}
+
+/* Nothing tells of a lock that is given up, so what is held is looked at every now and then. */
+TEST(a_lock_that_is_given_up_is_told)
+{
+    EACH_WORLD(w)
+    {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        struct list list = {0};
+        int writer;
+
+        fault.no_leases = true;
+        pools_write(w.to, "volume", "x");
+        REQUIRE(w.pool->ops->watch_fd(w.pool) >= 0);
+        CHECK_EQ(w.pool->ops->scan(w.pool, add, &list), 0);
+        writer = open_in(w.to, "volume", O_RDWR);
+        CHECK_EQ(fcntl(writer, F_OFD_SETLK, &lock), 0);
+        REQUIRE(write(writer, "y", 1) == 1);
+        CHECK_EQ(told_held(w.pool, "volume"), 1);
+        lock.l_type = F_UNLCK;
+        CHECK_EQ(fcntl(writer, F_OFD_SETLK, &lock), 0);
+        CHECK_EQ(told_held(w.pool, "volume"), 0);
+        close(writer);
+        fault.no_leases = false;
     }
 }
 
