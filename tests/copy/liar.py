@@ -3,6 +3,7 @@
 
     parts     a read is answered with its first half, and said to be done
     twice     extents are told twice in one answer: data, and then that all is zeroes
+    all       it takes the connection and never says a word
     nothing   it tells the truth
 
 Source of the words of the protocol: NBD's doc/proto.md.
@@ -62,6 +63,8 @@ class Connection:
         self.send(">IHHQI", 0x668e33ef, flags, kind, cookie, len(more), more=more)
 
     def serve(self):
+        if self.lie == "all":
+            self.take(">Q")
         self.agree()
         while True:
             _, _, command, cookie, offset, length = self.take(">IHHQQI")
