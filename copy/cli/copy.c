@@ -272,36 +272,6 @@ static int copy_from_pipe(struct cli_job *copy)
     return r;
 }
 
-/* 0: it is as it was, or no file; 1: it was written or cut meanwhile; or a negative errno. */
-static int source_changed(const struct cli_job *copy)
-{
-    const struct stat *was = &copy->source.st;
-    struct stat now;
-
-    if (copy->source.kind != PLACE_FILE)
-        return 0;
-    if (fstat(copy->source.fd, &now) < 0)
-        return -errno;
-    return now.st_size != was->st_size || now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != was->st_mtim.tv_nsec;
-}
-
-/* A copy of a file that was written meanwhile is of no single moment. */
-static int check_unchanged(struct cli_job *copy)
-{
-    int r = source_changed(copy);
-
-    if (r < 0)
-        return cli_fail(copy->ret, -r, "cannot look at %.100s: %s", copy->source.shown,
-                        strerror(-r));
-    return r == 0
-               ? 0
-               : cli_fail(
-                     copy->ret, ETXTBSY,
-                     "%.100s was written while it was copied; copy it again when nobody writes it",
-                     copy->source.shown);
-}
-
 static int copy_any(struct cli_job *copy)
 {
     int r;
@@ -314,7 +284,7 @@ static int copy_any(struct cli_job *copy)
     } else {
         r = copy_volume(copy);
     }
-    return r < 0 ? r : check_unchanged(copy);
+    return r < 0 ? r : place_check_still(&copy->source, "copied", "copy", copy->ret);
 }
 
 /* The map goes last, when the copy needs it no more. */
@@ -341,7 +311,7 @@ static bool is_spoilt(const struct cli_job *copy)
 {
     int code = copy->ret->err.code;
 
-    return copy->touched && (code == ETXTBSY || code == EILSEQ || source_changed(copy) > 0);
+    return copy->touched && (code == ETXTBSY || code == EILSEQ || place_changed(&copy->source) > 0);
 }
 
 /* What a failure leaves behind. */

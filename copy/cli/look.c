@@ -78,7 +78,10 @@ static int compare_places(struct cli *cli, struct queue *queue, struct place *a,
         differ(ret, result.bad_bytes);
         return 1;
     }
-    return r < 0 ? cli_fail_engine(ret, r, &result) : 0;
+    if (r < 0)
+        return cli_fail_engine(ret, r, &result);
+    r = place_check_still(a, "compared", "compare", ret);
+    return r < 0 ? r : place_check_still(b, "compared", "compare", ret);
 }
 
 enum cli_exit cli_compare(struct cli *cli, struct cli_result *ret)
@@ -194,6 +197,8 @@ static int digest_volume(struct cli *cli, const struct place *place, struct sequ
     if (r < 0)
         return cli_fail(ret, -r, "no memory for digests");
     r = digest_all(cli, place, sequence, digests, ret);
+    if (r == 0)
+        r = place_check_still(place, "read", "read", ret);
     if (r < 0)
         return r;
     digests_total(digests, &ret->digest);

@@ -333,3 +333,29 @@ int place_open_destination(struct place *place, const char *name, const struct c
         return open_old_device(place, options, terms, ret);
     return open_old_file(place, terms, ret);
 }
+
+int place_changed(const struct place *place)
+{
+    struct stat now;
+
+    if (place->kind != PLACE_FILE)
+        return 0;
+    if (fstat(place->fd, &now) < 0)
+        return -errno;
+    return now.st_size != place->st.st_size || now.st_mtim.tv_sec != place->st.st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != place->st.st_mtim.tv_nsec;
+}
+
+int place_check_still(const struct place *place, const char *was, const char *again,
+                      struct cli_result *ret)
+{
+    int r = place_changed(place);
+
+    if (r < 0)
+        return cli_fail(ret, -r, "cannot look at %.100s: %s", place->shown, strerror(-r));
+    if (r == 0)
+        return 0;
+    return cli_fail(ret, ETXTBSY,
+                    "%.100s was written while it was %s; %s it again when nobody writes it",
+                    place->shown, was, again);
+}

@@ -65,6 +65,14 @@ int place_grow(struct place *place, uint64_t size_bytes, struct cli_result *ret)
  * holes were given ahead of data unless it is wanted, durably. */
 int place_cut(struct place *place, uint64_t size_bytes, bool sparse, struct cli_result *ret);
 
+/* Was the file written or cut since it was opened, as its time tells? 1, 0, also of what is no
+ * file, or a negative errno. */
+int place_changed(const struct place *place);
+/* What was learnt of a file that was written meanwhile is of no single moment: -ETXTBSY, in words
+ * in ret. was: "copied"; again: "copy". */
+int place_check_still(const struct place *place, const char *was, const char *again,
+                      struct cli_result *ret);
+
 /* Who it is, after a reboot too; out: cap bytes. */
 void place_identify(const struct place *place, char *out, size_t cap);
 

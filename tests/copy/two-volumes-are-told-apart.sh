@@ -57,6 +57,23 @@ exits 4 --compare source folder/missing
 exits 4 --compare --control=no/folder/rate source source
 exits 4 --compare --control=no/folder/rate --progress=json source source
 
+proves "of what is written meanwhile nothing is said"
+volume busy 4M dense
+cp busy twin
+has_begun() { grep -qs "\"done_bytes\":[1-9]" out err; }
+for row in "4 compared compare --compare busy twin" "4 compared compare --compare twin busy" "1 read read --digest busy"; do
+    read -r status was again asked <<<"$row"
+    # shellcheck disable=SC2086 # words
+    begins --speed=1M --progress=json $asked
+    until_true has_begun || wrong "it has not begun: $(<err)"
+    touch busy
+    ends
+    eq "$STATUS" "$status" "$asked"
+    like "$OUT$ERR" "*busy was written while it was $was; $again it again when nobody writes it*"
+    fails grep -q '"digest":"' out err
+done
+rm busy twin
+
 proves "what cannot be printed is a failure, and no difference"
 unprinted() {
     ferrycopy "${@:2}" >/dev/full 2>err
