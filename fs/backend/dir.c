@@ -1,9 +1,11 @@
 #include "fs/backend/dir.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 #include "copy/base/cleanup.h"
 #include "copy/base/crash.h"
@@ -23,6 +25,7 @@ static void dir_detach(struct backend *backend)
         return;
     dir_unwatch(dir);
     dir_names_deinit(&dir->held);
+    dir_names_deinit(&dir->soon);
     owned_fd(&dir->marker);
     owned_fd(&dir->root);
     free(dir);
@@ -49,6 +52,23 @@ static int keep_path(struct dir *dir, const char *path, struct err *e)
     return 0;
 }
 
+/* Leases bind those who open a file here; behind these, others may write, and what is refused may
+ * be refused because a server has not granted it. Source: statfs(2), and setlease of each. */
+static bool is_local(int fd)
+{
+    static const unsigned long shared[] = {
+        FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC,   SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+        SMB2_SUPER_MAGIC, V9FS_MAGIC,        AFS_SUPER_MAGIC,  AFS_FS_MAGIC,
+        CEPH_SUPER_MAGIC, OCFS2_SUPER_MAGIC, CODA_SUPER_MAGIC,
+    };
+    struct statfs fs;
+    bool local = fstatfs(fd, &fs) == 0;
+
+    for (size_t i = 0; i < ARRAY_N(shared) && local; i++)
+        local = (unsigned long)fs.f_type != shared[i];
+    return local;
+}
+
 static int open_root(struct dir *dir, struct err *e)
 {
     struct stat st;
@@ -59,6 +79,7 @@ static int open_root(struct dir *dir, struct err *e)
     if (fstat(dir->root, &st) < 0 || io_identify(dir->root, &dir->root_is) < 0)
         return err_set(e, errno, "cannot look at %s: %s", dir->path, strerror(errno));
     dir->device = st.st_dev;
+    dir->local = is_local(dir->root);
     return 0;
 }
 

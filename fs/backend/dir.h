@@ -23,6 +23,7 @@ struct dir {
     int root;   /* the directory */
     int marker; /* -1: there was none */
     dev_t device;
+    bool local; /* nobody else has this file system: leases are known to tell who has a file open */
     struct io_identity root_is, marker_is;
     uint64_t max_file_bytes;
     int watch, inotify, pause; /* -1 before the watch began; see dir_watch.c */
@@ -30,6 +31,7 @@ struct dir {
     bool looked;               /* every file was looked at once, so that `held` is complete */
     struct dir_names held;     /* those that somebody held when they were last looked at */
     uint64_t held_ns;          /* when all of them were last looked at */
+    struct dir_names soon;     /* to be looked at in the next turn */
 };
 
 #define DIR_SECTOR_BYTES UINT64_C(512) /* the unit of st_blocks */
@@ -58,6 +60,7 @@ bool dir_see_held(struct dir *dir, const char *name, bool look);
 bool dir_is_locked(int fd, pid_t *ret_pid);
 /* Begin to watch who is opened. Where that cannot be, `opens` stays -1. */
 void dir_opens_begin(struct dir *dir);
+void dir_opens_end(struct dir *dir);
 /* Add what others have opened. Returns whether they have opened anything. */
 bool dir_opens_drain(struct dir *dir, struct dir_names *names);
 /* Add what is held, if it is time to look at that again, and the time left until then; 0: nothing
@@ -66,7 +69,7 @@ void dir_held_again(struct dir *dir, struct dir_names *names);
 uint64_t dir_held_left_ns(const struct dir *dir);
 
 /* dir_scan.c */
-int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg);
+int dir_scan(struct backend *backend, bool anew, backend_entry_fn *fn, void *arg);
 /* Look at one name, and with `held` also at who holds it. Returns 0, or -ENODATA for a dot-file,
  * which is not named. */
 int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *ret);

@@ -4,9 +4,7 @@
  * that process is gone, nobody is signalled. Seen on Linux 6.18.
  */
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "copy/base/cleanup.h"
 #include "fs/backend/dir.h"
@@ -41,13 +39,10 @@ static int claim_weakly(const char *name, const struct stat *st, struct pool_rep
     return 0;
 }
 
-static int take_lease(int fd, const char *name, const struct stat *st, struct pool_reply *reply,
-                      struct err *e)
+static int take_lease(const struct dir *dir, int fd, const char *name, const struct stat *st,
+                      struct pool_reply *reply, struct err *e)
 {
-    struct statfs fs;
-
-    /* It binds those who open the file here; behind a FUSE server others may write. */
-    if (fstatfs(fd, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC)
+    if (!dir->local)
         return claim_weakly(name, st, reply, e);
     if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
         return 0;
@@ -102,7 +97,7 @@ int dir_claim(struct dir *dir, const struct pool_request *request, int fd, struc
         return err_set(e, errno, "cannot look at %s: %s", request->name, strerror(errno));
     r = can_restore_owner(request->name, &st, e);
     if (r == 0)
-        r = take_lease(file, request->name, &st, reply, e);
+        r = take_lease(dir, file, request->name, &st, reply, e);
     if (r == 0)
         r = find_write_lock(file, request->name, e);
     if (r == 0)

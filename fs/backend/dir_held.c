@@ -6,8 +6,9 @@
  * A lease asked for ever so often would be asked for in vain most of the time, so all files are
  * looked at once, and then those that somebody opens: fanotify(7) names them, with the process,
  * where inotify would not tell our own look from another's. For a file that is held nothing tells
- * when a lock is given up; it is looked at every RELOOK_NS. Where there is no such watch (an older
- * kernel, a network file system), every scan looks at all.
+ * when a lock is given up, and what tells of a close comes before the kernel lets go of the file:
+ * it is looked at after the next pause, and every RELOOK_NS. Where an older kernel has no such
+ * watch, every scan looks at all.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -41,10 +42,11 @@ static bool is_written(int fd)
     return false;
 }
 
-/* A copy that is not adopted yet is held by nobody but ourselves. */
+/* A copy that is not adopted yet is held by nobody but ourselves. Of a file system that others use
+ * too, nothing that can be seen here says who does. */
 static bool is_held(const struct dir *dir, const char *name)
 {
-    OWNED(fd) int fd = io_open_regular(dir->root, name, O_RDONLY);
+    OWNED(fd) int fd = dir->local ? io_open_regular(dir->root, name, O_RDONLY) : -1;
     pid_t pid;
 
     if (fd < 0)
@@ -54,7 +56,7 @@ static bool is_held(const struct dir *dir, const char *name)
 
 bool dir_see_held(struct dir *dir, const char *name, bool look)
 {
-    bool held = look ? is_held(dir, name) : dir_names_have(&dir->held, name);
+    bool was = dir_names_have(&dir->held, name), held = (look || was) && is_held(dir, name);
 
     if (!held)
         dir_names_remove(&dir->held, name);
@@ -66,9 +68,7 @@ static int begin(struct dir *dir)
 {
     const unsigned flags = FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_CLOEXEC | FAN_NONBLOCK;
 
-    dir->opens = fanotify_init(flags | FAN_UNLIMITED_QUEUE, O_RDONLY | O_CLOEXEC);
-    if (dir->opens < 0)
-        dir->opens = fanotify_init(flags, O_RDONLY | O_CLOEXEC);
+    dir->opens = fanotify_init(flags, O_RDONLY | O_CLOEXEC);
     if (dir->opens < 0)
         return -errno;
     return fanotify_mark(dir->opens, FAN_MARK_ADD | FAN_MARK_ONLYDIR, FAN_OPEN | FAN_EVENT_ON_CHILD,
@@ -79,10 +79,15 @@ static int begin(struct dir *dir)
 
 void dir_opens_begin(struct dir *dir)
 {
-    if (begin(dir) == 0)
-        return;
+    if (dir->local && begin(dir) < 0)
+        dir_opens_end(dir);
+}
+
+void dir_opens_end(struct dir *dir)
+{
     owned_fd(&dir->opens);
     dir->opens = -1;
+    dir->looked = false;
 }
 
 /* The name, in the record behind an event, whose parts need an alignment of 4 and have it; or "".
@@ -135,8 +140,10 @@ bool dir_opens_drain(struct dir *dir, struct dir_names *names)
 
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno != EAGAIN)
+            dir_opens_end(dir);
         if (n <= 0)
-            break; /* EAGAIN; or one that cannot be read, which the next scan makes good */
+            break;
         any |= take_events(dir, events, events + n, names);
     }
     return any;

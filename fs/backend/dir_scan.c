@@ -7,6 +7,8 @@
 #include "copy/base/cleanup.h"
 #include "fs/backend/dir.h"
 
+#define DRAIN_AFTER 1024
+
 static const struct {
     unsigned type;
     const char *word;
@@ -61,9 +63,7 @@ int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *re
     }
     ret->kind = why ? POOL_ENTRY_UNLISTED : POOL_ENTRY_VOLUME;
     snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");
-    if (why)
-        dir_names_remove(&dir->held, name);
-    else
+    if (!why) /* what was held and is no volume now may be one again, and is held then */
         ret->held = dir_see_held(dir, name, held);
     return 0;
 }
@@ -99,15 +99,20 @@ static int look_and_tell(struct dir *dir, const char *name, backend_entry_fn *fn
     return fn(&entry, arg);
 }
 
-int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg)
+int dir_scan(struct backend *backend, bool anew, backend_entry_fn *fn, void *arg)
 {
     struct dir *dir = (struct dir *)backend;
     OWNED(dirstream) DIR *stream = NULL;
     int r;
 
+    if (anew)
+        dir->looked = false;
     r = open_stream(dir, &stream);
-    while (r == 0) {
+    for (unsigned n = 1; r == 0; n++) {
         struct dirent *d;
+
+        if (n % DRAIN_AFTER == 0) /* our own looks would fill that queue */
+            dir_opens_drain(dir, &dir->soon);
 
         errno = 0;
         d = readdir(stream);

@@ -26,19 +26,13 @@
     (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_CLOSE_WRITE |            \
      IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
-static void unwatch_opens(struct dir *dir)
-{
-    owned_fd(&dir->opens);
-    dir->opens = -1;
-}
-
 void dir_unwatch(struct dir *dir)
 {
     owned_fd(&dir->watch);
     owned_fd(&dir->inotify);
     owned_fd(&dir->pause);
     dir->watch = dir->inotify = dir->pause = -1;
-    unwatch_opens(dir);
+    dir_opens_end(dir);
 }
 
 static int begin(struct dir *dir)
@@ -67,7 +61,7 @@ static void watch_opens(struct dir *dir)
 
     dir_opens_begin(dir);
     if (dir->opens >= 0 && epoll_ctl(dir->watch, EPOLL_CTL_ADD, dir->opens, &event) < 0)
-        unwatch_opens(dir);
+        dir_opens_end(dir);
 }
 
 int dir_watch_fd(struct backend *backend)
@@ -148,7 +142,11 @@ static int tell_changed(const char *name, void *arg)
     const struct telling *telling = arg;
     struct pool_entry entry;
 
-    return dir_look(telling->dir, name, true, &entry) == 0 ? telling->fn(&entry, telling->arg) : 0;
+    if (dir_look(telling->dir, name, true, &entry) < 0)
+        return 0;
+    if (entry.held)
+        (void)dir_names_add(&telling->dir->soon, name); /* else it is its turn a little later */
+    return telling->fn(&entry, telling->arg);
 }
 
 /* An opener changes nothing else. */
@@ -172,11 +170,12 @@ static void owned_names(struct dir_names *names)
 int dir_changed(struct backend *backend, backend_entry_fn *fn, void *arg)
 {
     struct dir *dir = (struct dir *)backend;
-    OWNED(names) struct dir_names changed = {0}, opened = {0};
+    OWNED(names) struct dir_names changed = {0}, opened = dir->soon;
     struct telling telling = {.dir = dir, .told = &changed, .fn = fn, .arg = arg};
     bool any = false;
     int r, paused;
 
+    dir->soon = (struct dir_names){0};
     if (dir->watch < 0)
         return 0;
     r = drain(dir, &changed, &any);

@@ -64,12 +64,18 @@ check_world --mount "$MNT"
 proves "it is refused while the volume is in use"
 copy=$(hidden_on ssd)
 exec 9<>"$POOLS/hdd/db"
+holds until_true is db/status in-use
 refused EBUSY write db/migrate/retained restore
 exec 9>&-
+holds until_true is db/status available
 nothing_happened
 
 proves "it is refused once the volume was written"
 printf new | dd of="$POOLS/hdd/db" bs=1 seek=5000 conv=notrunc status=none
+looked() { # at what was opened before
+    exec 9<>"$POOLS/hdd/db" && until_true is db/status in-use && exec 9>&- && until_true is db/status available
+}
+holds looked
 refused ESTALE write db/migrate/retained restore
 nothing_happened
 

@@ -55,6 +55,15 @@ hold rw "$POOLS/ssd/db3"
 at_once is db3/status in-use
 eq "$(<"$V/status")" in-use
 
+proves "one that is no volume for a while, for a second name, is in use when it is one again"
+ln "$POOLS/ssd/db1" "$POOLS/ssd/.second"
+says ok op write "$MNT/.control/rescan" 1
+holds until_true test ! -e "$V"
+rm "$POOLS/ssd/.second"
+says ok op write "$MNT/.control/rescan" 1
+holds until_true lists db1
+eq "$(<"$V/status")" in-use
+
 proves "who lets go gives it back"
 let_go "$writer"
 let_go "$HOLDER"
