@@ -47,7 +47,7 @@ struct host {
     uint64_t space_ns; /* io_now_ns() at the pool's look at them */
     char pool[37];     /* uuid of the marker; "" : not seen */
     char last_error[ERR_TEXT_BYTES];
-    uint64_t scans; /* complete ones in this run */
+    uint32_t scans; /* complete ones in this run */
     /* Settings and sums, kept here by the owner. */
     bool drain;
     uint64_t max_jobs, speed_bytes_per_s, reserved_bytes, n_jobs, n_volumes;

@@ -53,7 +53,7 @@ static void on_entries(struct host *host, const struct pool_entries *entries, si
 
 static void on_scanned(struct host *host, bool complete)
 {
-    host->scans += complete ? 1 : 0;
+    host->scans += complete ? 1U : 0U;
     host->failures = 0;
     if (complete && !host->up) {
         host->last_error[0] = '\0';

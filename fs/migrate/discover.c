@@ -320,7 +320,7 @@ void world_on_entry(void *arg, struct host *host, const struct pool_entry *raw)
 static void sweep(struct service *s, struct site *site)
 {
     const struct table *volumes = roll_in_order(&s->by_number); /* what removes sorts */
-    uint64_t scan = site->host->scans; /* entries bear the number of the scan to come */
+    uint32_t scan = site->host->scans; /* entries bear the number of the scan to come */
 
     for (size_t i = site->taken.n; i-- > 0;) {
         struct taken *taken = site->taken.items[i];

@@ -42,22 +42,22 @@ struct vol {
     struct vol_record record;
     struct io_identity identity; /* of its primary copy */
     uint64_t size_bytes, allocated_bytes;
-    uint64_t seen;      /* the host's scan number that named it last */
-    uint32_t dirty;     /* EVENT_BITs since it was shown */
-    uint32_t place;     /* in the order of the numbers, of those that are shown */
-    bool moved;         /* it was switched in this run: late news of its old places may be about */
-    bool held;          /* somebody else has its file open for writing, or locked */
-    bool unlisted;      /* its file is there, but cannot be a volume as it is */
-    bool checking_gone; /* asked its host whether it is gone */
-    bool unsaved;       /* its records are still to be committed; a new one is not shown */
-    bool is_news;       /* stands in the service's list of news */
-    bool was_shown;     /* somebody may know it: its news are told */
-    struct left *left;  /* its last old copy, which was removed; NULL: none was in this run */
-    char *conflict;     /* evidence that fits no record: a human decides; NULL: none (vol_note) */
-    char *warning;      /* what a human should look at though the volume is well; NULL: nothing */
-    char *message;      /* the answer to the last request; NULL: none yet */
-    uint64_t *options;  /* VOLUME_OPTION_N; NULL: as preset */
-    uuid_t retained;    /* cid of its old source that is kept; null: none */
+    uint32_t seen;     /* the host's scan number that named it last */
+    uint32_t dirty;    /* EVENT_BITs since it was shown */
+    uint32_t place;    /* in the order of the numbers, of those that are shown */
+    bool moved : 1;    /* it was switched in this run: late news of its old places may be about */
+    bool held : 1;     /* somebody else has its file open for writing, or locked */
+    bool unlisted : 1; /* its file is there, but cannot be a volume as it is */
+    bool checking_gone : 1; /* asked its host whether it is gone */
+    bool unsaved : 1;       /* its records are still to be committed; a new one is not shown */
+    bool is_news : 1;       /* stands in the service's list of news */
+    bool was_shown : 1;     /* somebody may know it: its news are told */
+    struct left *left;      /* its last old copy, which was removed; NULL: none was in this run */
+    char *conflict;    /* evidence that fits no record: a human decides; NULL: none (vol_note) */
+    char *warning;     /* what a human should look at though the volume is well; NULL: nothing */
+    char *message;     /* the answer to the last request; NULL: none yet */
+    uint64_t *options; /* VOLUME_OPTION_N; NULL: as preset */
+    uuid_t retained;   /* cid of its old source that is kept; null: none */
     struct migration *migration;
     struct admission *admission; /* a request that is being checked */
     struct meter *meter;
@@ -76,7 +76,7 @@ struct left {
 struct taken {
     char name[256]; /* raw */
     char why[24];
-    uint64_t seen;
+    uint32_t seen;
 };
 
 /* Of a volume that is gone: to be dropped by the next commit. */

@@ -26,12 +26,6 @@ for options in --verify=full --verify=off --io=threads; do
     fails test -e from-parts
 done
 
-proves "one that never says a word is given up"
-copies_from all
-eq "$STATUS" 1
-eq "$ERR" "ferrycopy: cannot connect to nbd+unix:///?socket=$WORLD/all: no answer within 30 s"
-fails test -e from-all
-
 proves "extents that are told twice count once"
 copies_from twice --verify=off
 eq "$STATUS" 0 "$ERR"
