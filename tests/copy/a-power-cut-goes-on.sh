@@ -18,7 +18,7 @@ TO=(--resume="$DISK/map" --speed=8M --progress=json)
 has_promised() {
     ! has_ended || return 0
     [[ -s promised ]] || cp "$DISK/map" promised # it was made, and promises nothing
-    ! same "$DISK/map" promised
+    [[ -s promised ]] && ! same "$DISK/map" promised
 } 2>/dev/null
 end_it() {
     kill -KILL "$PID"
