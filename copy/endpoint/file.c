@@ -49,8 +49,9 @@ static int file_size(struct endpoint *ep, uint64_t *ret_bytes)
     return 0;
 }
 
-/* Past the last data: a hole up to the end, unless the file has shrunk. */
-static int extent_to_end(struct endpoint *ep, uint64_t offset, uint64_t *ret_end, bool *ret_hole)
+/* Nothing else begins behind it: it goes up to the end, unless the file has shrunk. */
+static int extent_to_end(struct endpoint *ep, uint64_t offset, bool hole, uint64_t *ret_end,
+                         bool *ret_hole)
 {
     uint64_t size_bytes;
     int r = file_size(ep, &size_bytes);
@@ -60,7 +61,7 @@ static int extent_to_end(struct endpoint *ep, uint64_t offset, uint64_t *ret_end
     if (offset >= size_bytes)
         return -ESTALE;
     *ret_end = size_bytes;
-    *ret_hole = true;
+    *ret_hole = hole;
     return 0;
 }
 
@@ -71,7 +72,7 @@ static int file_extent(struct endpoint *ep, uint64_t offset, uint64_t *ret_end, 
 
     data = lseek(fd, (off_t)offset, SEEK_DATA);
     if (data < 0 && errno == ENXIO)
-        return extent_to_end(ep, offset, ret_end, ret_hole);
+        return extent_to_end(ep, offset, true, ret_end, ret_hole);
     if (data < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {
         *ret_hole = false; /* nobody keeps account of holes here */
         return file_size(ep, ret_end);
@@ -84,8 +85,10 @@ static int file_extent(struct endpoint *ep, uint64_t offset, uint64_t *ret_end, 
         return 0;
     }
     hole = lseek(fd, (off_t)offset, SEEK_HOLE);
+    if (hole < 0 && errno == ENXIO) /* btrfs knows of none at the end of the largest file */
+        return extent_to_end(ep, offset, false, ret_end, ret_hole);
     if (hole < 0)
-        return errno == ENXIO ? -ESTALE : -errno;
+        return -errno;
     *ret_end = (uint64_t)hole;
     *ret_hole = false;
     return 0;

@@ -51,6 +51,18 @@ TRANSFER(pread64)
     return do_transfer(SYS_pread64, fd, buf, n, offset);
 }
 
+static bool finds_no_end; /* lseek(2) with SEEK_HOLE, as of btrfs at the end of the largest file */
+
+off_t my_lseek(int fd, off_t offset, int whence) __asm__("lseek64");
+off_t my_lseek(int fd, off_t offset, int whence)
+{
+    if (finds_no_end && whence == SEEK_HOLE) {
+        errno = ENXIO;
+        return -1;
+    }
+    return syscall(SYS_lseek, fd, offset, whence);
+}
+
 /* Two volumes of one size, the first full of data. */
 struct two {
     int fds[2];
@@ -109,6 +121,21 @@ static unsigned n_cached(int fd, uint64_t offset, size_t n)
 }
 
 /* Empty the source's cache. false: it has none of its own (full), or nothing can pass it by. */
+TEST(data_without_an_end_go_up_to_the_end_of_the_file)
+{
+    struct two two = two_open("/tmp", "/tmp", BLOCK + 700);
+    uint64_t end = 0;
+    bool hole = true;
+
+    finds_no_end = true;
+    CHECK_EQ(two.source->ops->extent(two.source, GRAIN, &end, &hole), 0);
+    CHECK_EQ(end, two.size_bytes);
+    CHECK(!hole);
+    CHECK_EQ(two.source->ops->extent(two.source, two.size_bytes + GRAIN, &end, &hole), -ESTALE);
+    finds_no_end = false;
+    two_close(&two);
+}
+
 static bool empty_cache(struct two *two)
 {
     REQUIRE(posix_fadvise(two->fds[0], 0, 0, POSIX_FADV_DONTNEED) == 0);
