@@ -74,7 +74,7 @@ static void obey(struct agent *agent, union order *order, int fd)
         agent_mark(agent, order->request.volume);
         break;
     case POOL_RESCAN:
-        agent_scan(agent, true);
+        agent_scan(agent);
         break;
     default:
         agent_operate(agent, &order->request, take_fd(&fd));

@@ -66,13 +66,13 @@ static void send_space(struct agent *agent, bool only_news)
     agent_say(agent, &space, sizeof(space), -1);
 }
 
-void agent_scan(struct agent *agent, bool anew)
+void agent_scan(struct agent *agent)
 {
     int r;
 
     if (agent->stage != AGENT_UP)
         return;
-    r = agent->pool->ops->scan(agent->pool, anew, on_entry, agent);
+    r = agent->pool->ops->scan(agent->pool, on_entry, agent);
     agent->scanned_ns = io_now_ns();
     if (r < 0) {
         agent_lose(agent, -r, "cannot scan the pool: %s", strerror(-r));
@@ -94,7 +94,7 @@ static void on_change(void *arg, uint32_t events)
         return;
     r = agent->pool->ops->changed(agent->pool, on_entry, agent);
     if (r == -EOVERFLOW) {
-        agent_scan(agent, false);
+        agent_scan(agent);
     } else if (r < 0) {
         if (agent->pool->ops->check(agent->pool, &e) == 0)
             err_set(&e, -r, "the pool went away: %s", strerror(-r));
@@ -139,7 +139,7 @@ void agent_locked(struct agent *agent)
     agent->stage = AGENT_UP;
     agent_say(agent, &up, sizeof(up), parcel);
     start_watch(agent);
-    agent_scan(agent, false);
+    agent_scan(agent);
 }
 
 static void send_hello(struct agent *agent, enum pool_marker marker, const uuid_t uuid)
@@ -256,7 +256,7 @@ void agent_look_after(struct agent *agent)
     if (agent->stage != AGENT_UP)
         return;
     if (io_now_ns() - agent->scanned_ns >= rescan_ns)
-        agent_scan(agent, false);
+        agent_scan(agent);
     else
         send_space(agent, true);
 }

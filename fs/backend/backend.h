@@ -43,8 +43,8 @@ struct backend_ops {
      * states before it at most 10 times a second. -EOVERFLOW: scan all; -ENODEV: the pool is lost.
      */
     int (*changed)(struct backend *backend, backend_entry_fn *fn, void *arg);
-    /* Name everything. anew: and look at everything, whatever is known by events. */
-    int (*scan)(struct backend *backend, bool anew, backend_entry_fn *fn, void *arg);
+    /* Name everything. */
+    int (*scan)(struct backend *backend, backend_entry_fn *fn, void *arg);
     int (*space)(struct backend *backend, struct pool_space *ret);
 
     /*

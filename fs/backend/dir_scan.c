@@ -99,14 +99,12 @@ static int look_and_tell(struct dir *dir, const char *name, backend_entry_fn *fn
     return fn(&entry, arg);
 }
 
-int dir_scan(struct backend *backend, bool anew, backend_entry_fn *fn, void *arg)
+int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg)
 {
     struct dir *dir = (struct dir *)backend;
     OWNED(dirstream) DIR *stream = NULL;
     int r;
 
-    if (anew)
-        dir->looked = false;
     r = open_stream(dir, &stream);
     for (unsigned n = 1; r == 0; n++) {
         struct dirent *d;

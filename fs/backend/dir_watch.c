@@ -181,8 +181,6 @@ int dir_changed(struct backend *backend, backend_entry_fn *fn, void *arg)
     r = drain(dir, &changed, &any);
     any |= dir_opens_drain(dir, &opened);
     dir_held_again(dir, &opened);
-    if (r == -EOVERFLOW)
-        dir->looked = false;
     if (r == 0)
         r = dir_names_each(&changed, tell_changed, &telling);
     if (r == 0)

@@ -89,7 +89,7 @@ TEST(only_plain_files_are_volumes_and_the_rest_is_named_with_its_reason)
         path_of(w.to, "sparse", path, sizeof(path));
         if (w.fs != POOLS_EXT4)
             CHECK_EQ(truncate(path, w.fs == POOLS_TMPFS ? INT64_MAX : 1L << 60), 0);
-        CHECK_EQ(w.pool->ops->scan(w.pool, false, add, &list), 0);
+        CHECK_EQ(w.pool->ops->scan(w.pool, add, &list), 0);
         CHECK_EQ(list.n, sizeof(wanted) / sizeof(wanted[0]) + 3);
         for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
             found = find(&list, wanted[i][0]);
@@ -152,7 +152,7 @@ static unsigned scanned_held(struct backend *pool, const char *name)
     struct list list = {0};
     const struct pool_entry *found;
 
-    CHECK_EQ(pool->ops->scan(pool, false, add, &list), 0);
+    CHECK_EQ(pool->ops->scan(pool, add, &list), 0);
     found = find(&list, name);
     REQUIRE(found && found->kind == POOL_ENTRY_VOLUME);
     return found->held;
@@ -215,7 +215,7 @@ TEST(who_opens_a_file_for_writing_and_who_closes_it_is_told)
         pools_write(w.to, "other", "x");
         REQUIRE(w.pool->ops->watch_fd(w.pool) >= 0 && pipe(pipes) == 0);
         signal(SIGIO, SIG_IGN); /* as an agent does: the child may open it while it is looked at */
-        CHECK_EQ(w.pool->ops->scan(w.pool, false, add, &list), 0);
+        CHECK_EQ(w.pool->ops->scan(w.pool, add, &list), 0);
         pid = fork(); /* what this process opens is taken for the agent's own looks */
         if (pid == 0) {
             char byte;
@@ -247,7 +247,7 @@ TEST(a_lock_that_is_given_up_is_told)
         fault.no_leases = true;
         pools_write(w.to, "volume", "x");
         REQUIRE(w.pool->ops->watch_fd(w.pool) >= 0);
-        CHECK_EQ(w.pool->ops->scan(w.pool, false, add, &list), 0);
+        CHECK_EQ(w.pool->ops->scan(w.pool, add, &list), 0);
         writer = open_in(w.to, "volume", O_RDWR);
         CHECK_EQ(fcntl(writer, F_OFD_SETLK, &lock), 0);
         REQUIRE(write(writer, "y", 1) == 1);
@@ -353,7 +353,7 @@ TEST(a_scan_of_10000_volumes_is_quick)
         pools_write(w.to, name, "");
     }
     clock_gettime(CLOCK_MONOTONIC, &before);
-    CHECK_EQ(w.pool->ops->scan(w.pool, false, count, &n), 0);
+    CHECK_EQ(w.pool->ops->scan(w.pool, count, &n), 0);
     clock_gettime(CLOCK_MONOTONIC, &after);
     ms = (double)(after.tv_sec - before.tv_sec) * 1e3 +
          (double)(after.tv_nsec - before.tv_nsec) / 1e6;

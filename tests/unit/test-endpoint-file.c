@@ -120,7 +120,6 @@ static unsigned n_cached(int fd, uint64_t offset, size_t n)
     return n_there;
 }
 
-/* Empty the source's cache. false: it has none of its own (full), or nothing can pass it by. */
 TEST(data_without_an_end_go_up_to_the_end_of_the_file)
 {
     struct two two = two_open("/tmp", "/tmp", BLOCK + 700);
@@ -136,6 +135,7 @@ TEST(data_without_an_end_go_up_to_the_end_of_the_file)
     two_close(&two);
 }
 
+/* Empty the source's cache. false: it has none of its own (full), or nothing can pass it by. */
 static bool empty_cache(struct two *two)
 {
     REQUIRE(posix_fadvise(two->fds[0], 0, 0, POSIX_FADV_DONTNEED) == 0);
