@@ -80,10 +80,11 @@ sum() { sha256sum <"$1" | cut -d' ' -f1; }
 # Into a pipe
 feed() { cat "$1"; }
 # $PID has a file open in that folder that has no name
+# As O_TMPFILE names them: what the shell holds before it becomes ferrycopy may be a deleted file too
 has_nameless() {
     local fd
     for fd in "/proc/$PID/fd/"*; do
-        [[ $(readlink "$fd") != "$1"/*deleted* ]] || return 0
+        [[ $(readlink "$fd") != "$1"/'#'*deleted* ]] || return 0
     done
     return 1
 }

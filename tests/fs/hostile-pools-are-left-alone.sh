@@ -64,8 +64,10 @@ tells() { grep -qF -e "$1" "$MNT/.control/health"; }
 for stranger in "fifo: fifo" "shadow: symlink" "hard: hard links" 'new\x0aline: no volume'"'s name"; do
     holds until_true tells "not listed ssd/$stranger; "
 done
-holds tells "; host ssd: and 1 more are not listed; " # $'\xff\xfe', after 20 others
-holds tells "not listed hdd/contested: conflicting name"
+# Of two files of one name the one that was seen first is listed; and $'\xff\xfe', after 20 others
+holds until_true tells "/contested: conflicting name"
+if tells "not listed hdd/contested: "; then more=1; else more=2; fi
+holds until_true tells "; host ssd: and $more more are not listed"
 
 proves "the log and the events tell of them too, escaped once"
 holds until_true grep -qF 'not listed ssd/new\x0aline: no volume' "$LOG"
