@@ -302,7 +302,7 @@ int io_wrap(int fd)
     return r;
 }
 
-int io_unwrap(int fd)
+static int unwrap(int fd, int flags)
 {
     struct stat st;
     char byte;
@@ -313,10 +313,20 @@ int io_unwrap(int fd)
         return -errno;
     if (!S_ISSOCK(st.st_mode))
         return fd;
-    r = receive(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, &n, &file);
+    r = receive(fd, &byte, 1, MSG_DONTWAIT | flags, &n, &file);
     if (r == 0 && file < 0)
         r = -EBADMSG;
     return r < 0 ? r : file;
+}
+
+int io_unwrap(int fd)
+{
+    return unwrap(fd, MSG_PEEK);
+}
+
+int io_unwrap_last(int fd)
+{
+    return unwrap(fd, 0);
 }
 
 void *io_buffers(size_t n_bytes)

@@ -74,6 +74,9 @@ int io_receive(int sock, void *msg, size_t cap, size_t *ret_n, int *ret_fd);
  */
 int io_wrap(int fd);
 int io_unwrap(int fd);
+/* The same, and nothing stays in there: whoever else has that parcel keeps the file open no more.
+ */
+int io_unwrap_last(int fd);
 
 /* Memory for direct I/O, in huge pages where there are any: what is contiguous takes few, large
  * requests. To be freed; NULL: there is none. */

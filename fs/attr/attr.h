@@ -33,8 +33,9 @@ struct attr {
     request_fn *admit;
     /* Not NULL: a read blocks until this is true of a newer view; then it is shown. */
     bool (*ready)(const struct attr_of *of);
-    bool unlisted;    /* answers by name, is in no listing */
-    bool touched;     /* inotify tells of its changes too */
+    bool data;     /* instead of show and store: the volume's own bytes, and its mode and owner */
+    bool unlisted; /* answers by name, is in no listing */
+    bool touched;  /* inotify tells of its changes too */
     const char *help; /* one line for the manual and .control/help */
 };
 

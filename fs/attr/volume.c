@@ -65,6 +65,16 @@ static const struct attr rows[] = {
                 .wakes_on = EVENT_PLACE),
     ATTR_RO(status, "available, in-use, migrating, moved or error", .wakes_on = EVENT_STATUS,
             .touched = true),
+    {
+        .name = "data",
+        .mode = 0600,
+        .data = true,
+        .admit = service_admit_data,
+        .unlisted = true, /* who reads all that is listed shall not read all volumes */
+        .help =
+            "the volume's bytes, with its mode and owner: to be read, written, mapped, attached "
+            "to a loop device; of a fixed size; in-use while it is open; not listed",
+    },
     ATTR_RO(previous_status, "what status goes back to while it is migrating, else null",
             .wakes_on = EVENT_STATUS),
 };

@@ -64,6 +64,16 @@ union order {
     struct pool_request request;
 };
 
+/* A name that cannot be kept is looked at: the lease is broken by that, and nothing else. */
+static void use(struct agent *agent, struct pool_request *request)
+{
+    request->name[sizeof(request->name) - 1] = '\0';
+    if (request->kind == POOL_UNUSE)
+        name_set_remove(&agent->used, request->name);
+    else if (name_set_add(&agent->used, request->name) < 0)
+        log_say(LOG_ERR, "pool agent: no memory to note that %s is in use", request->name);
+}
+
 static void obey(struct agent *agent, union order *order, int fd)
 {
     switch (order->kind) {
@@ -75,6 +85,10 @@ static void obey(struct agent *agent, union order *order, int fd)
         break;
     case POOL_RESCAN:
         agent_scan(agent);
+        break;
+    case POOL_USE:
+    case POOL_UNUSE:
+        use(agent, &order->request);
         break;
     default:
         agent_operate(agent, &order->request, take_fd(&fd));
@@ -200,6 +214,7 @@ int backend_agent_main(void)
     loop_close(agent.loop);
     if (agent.pool)
         agent.pool->ops->detach(agent.pool);
+    name_set_deinit(&agent.used);
     owned_fd(&agent.signal_fd);
     return r < 0 ? 1 : agent.exit_status;
 }

@@ -5,6 +5,7 @@
 
 #include "copy/base/loop.h"
 #include "fs/backend/backend.h"
+#include "fs/backend/name_set.h"
 
 enum agent_stage {
     AGENT_NEW,      /* nothing was said yet */
@@ -24,6 +25,7 @@ struct agent {
     enum agent_stage stage;
     struct pool_attach attach;
     struct backend *pool; /* NULL: not attached */
+    struct name_set used; /* POOL_USE */
     pid_t lock_waiter;    /* 0: none */
     struct operation *operations;
     struct pool_entries batch; /* found and not yet sent */

@@ -21,15 +21,16 @@ static struct pool_reply refusal(uint32_t id, int error, const char *text)
     return reply;
 }
 
-/* Whoever has no lease to look at gets a parcel: the daemon, and all that it starts, then never
- * close a file of the pool, which may wait for its storage. */
-static int wrap(const struct pool_request *request, const struct pool_reply *reply, int *fd)
+/* Of a parcel the daemon, and all that it starts, never close a file of the pool, which may wait
+ * for its storage, unless it has a lease to look at. */
+static int wrap(const struct pool_request *request, struct pool_reply *reply, int *fd)
 {
-    bool leased = request->kind == POOL_CLAIM && !reply->weak;
     int parcel;
 
-    if (*fd < 0 || leased)
+    if (*fd < 0)
         return 0;
+    reply->leased =
+        request->kind == POOL_SERVE || (request->kind == POOL_CLAIM && !reply->weak) ? 1 : 0;
     parcel = io_wrap(*fd);
     close(*fd);
     *fd = parcel;

@@ -194,6 +194,7 @@ static void open_pool(struct agent *agent, const struct backend_ops *ops)
         agent_lose(agent, -r, "%s", e.text);
         return;
     }
+    agent->pool->used = &agent->used;
     if (has_marker) {
         take_lock(agent, uuid);
         return;

@@ -24,8 +24,8 @@ static void dir_detach(struct backend *backend)
     if (!dir)
         return;
     dir_unwatch(dir);
-    dir_names_deinit(&dir->held);
-    dir_names_deinit(&dir->soon);
+    name_set_deinit(&dir->held);
+    name_set_deinit(&dir->soon);
     owned_fd(&dir->marker);
     owned_fd(&dir->root);
     free(dir);
@@ -293,6 +293,7 @@ static const struct operation {
     unsigned needs;
 } operations[] = {
     [POOL_CLAIM] = {dir_claim, NEEDS_NAME},
+    [POOL_SERVE] = {dir_serve, NEEDS_NAME | NEEDS_EXPECT},
     [POOL_OPEN] = {dir_open, NEEDS_NAME},
     [POOL_ADMIT] = {dir_admit, NEEDS_NAME | NEEDS_FD},
     [POOL_RESERVE] = {dir_reserve, NEEDS_CID},

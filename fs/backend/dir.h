@@ -11,11 +11,7 @@
 #include <sys/types.h>
 
 #include "fs/backend/backend.h"
-
-/* A set of names; all zero is the empty one. */
-struct dir_names {
-    void *root; /* of tsearch(3) */
-};
+#include "fs/backend/name_set.h"
 
 struct dir {
     struct backend base;
@@ -29,9 +25,9 @@ struct dir {
     int watch, inotify, pause; /* -1 before the watch began; see dir_watch.c */
     int opens;                 /* tells who is opened; -1: nothing does; see dir_held.c */
     bool looked;               /* every file was looked at once, so that `held` is complete */
-    struct dir_names held;     /* those that somebody held when they were last looked at */
+    struct name_set held;      /* those that somebody held when they were last looked at */
     uint64_t held_ns;          /* when all of them were last looked at */
-    struct dir_names soon;     /* to be looked at in the next turn */
+    struct name_set soon;      /* to be looked at in the next turn */
 };
 
 #define DIR_SECTOR_BYTES UINT64_C(512) /* the unit of st_blocks */
@@ -43,15 +39,6 @@ int dir_watch_fd(struct backend *backend);
 int dir_changed(struct backend *backend, backend_entry_fn *fn, void *arg);
 void dir_unwatch(struct dir *dir);
 
-/* dir_names.c */
-bool dir_names_have(const struct dir_names *names, const char *name);
-int dir_names_add(struct dir_names *names, const char *name); /* 0, also if it was there; -ENOMEM */
-void dir_names_remove(struct dir_names *names, const char *name);
-/* `each` may not change the set. Returns 0, or the first negative number that it returned. */
-int dir_names_each(const struct dir_names *names, int (*each)(const char *name, void *arg),
-                   void *arg);
-void dir_names_deinit(struct dir_names *names);
-
 /* dir_held.c: what others hold. */
 
 /* Does anybody hold the file: look, or say what was seen last. */
@@ -62,10 +49,10 @@ bool dir_is_locked(int fd, pid_t *ret_pid);
 void dir_opens_begin(struct dir *dir);
 void dir_opens_end(struct dir *dir);
 /* Add what others have opened. Returns whether they have opened anything. */
-bool dir_opens_drain(struct dir *dir, struct dir_names *names);
+bool dir_opens_drain(struct dir *dir, struct name_set *names);
 /* Add what is held, if it is time to look at that again, and the time left until then; 0: nothing
  * is held. */
-void dir_held_again(struct dir *dir, struct dir_names *names);
+void dir_held_again(struct dir *dir, struct name_set *names);
 uint64_t dir_held_left_ns(const struct dir *dir);
 
 /* dir_scan.c */
@@ -78,6 +65,7 @@ int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *re
 typedef int dir_operation(struct dir *dir, const struct pool_request *request, int fd,
                           struct pool_reply *reply, int *ret_fd, struct err *e);
 dir_operation dir_claim, dir_open, dir_examine; /* dir_claim.c */
+dir_operation dir_serve;                        /* dir_serve.c */
 dir_operation dir_admit, dir_reserve;           /* dir_reserve.c */
 dir_operation dir_publish, dir_adopt;           /* dir_publish.c, dir_adopt.c */
 dir_operation dir_remove;                       /* dir_remove.c */

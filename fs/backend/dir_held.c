@@ -56,11 +56,18 @@ static bool is_held(const struct dir *dir, const char *name)
 
 bool dir_see_held(struct dir *dir, const char *name, bool look)
 {
-    bool was = dir_names_have(&dir->held, name), held = (look || was) && is_held(dir, name);
+    bool was = name_set_have(&dir->held, name), held;
+
+    if (dir->base.used && name_set_have(dir->base.used, name)) {
+        if (look) /* once it is not used any more it will be looked at again */
+            (void)name_set_add(&dir->held, name);
+        return false;
+    }
+    held = (look || was) && is_held(dir, name);
 
     if (!held)
-        dir_names_remove(&dir->held, name);
-    return held && dir_names_add(&dir->held, name) == 0;
+        name_set_remove(&dir->held, name);
+    return held && name_set_add(&dir->held, name) == 0;
 }
 
 /* Marks are of the directory, not of its path: a fanotify_mark(2) without one. */
@@ -104,16 +111,16 @@ static const char *name_of(const struct fanotify_event_metadata *event, const ch
 }
 
 static void take_event(struct dir *dir, const struct fanotify_event_metadata *event,
-                       const char *record, struct dir_names *names)
+                       const char *record, struct name_set *names)
 {
     const char *name = event->mask & FAN_Q_OVERFLOW ? NULL : name_of(event, record);
 
-    if (!name || (name[0] && name[0] != '.' && dir_names_add(names, name) < 0))
+    if (!name || (name[0] && name[0] != '.' && name_set_add(names, name) < 0))
         dir->looked = false; /* the next scan looks at all */
 }
 
 /* Events stand behind each other with an alignment of 4, and need 8. Source: fanotify(7). */
-static bool take_events(struct dir *dir, const char *at, const char *end, struct dir_names *names)
+static bool take_events(struct dir *dir, const char *at, const char *end, struct name_set *names)
 {
     struct fanotify_event_metadata event;
     bool any = false;
@@ -130,7 +137,7 @@ static bool take_events(struct dir *dir, const char *at, const char *end, struct
     return any;
 }
 
-bool dir_opens_drain(struct dir *dir, struct dir_names *names)
+bool dir_opens_drain(struct dir *dir, struct name_set *names)
 {
     _Alignas(struct fanotify_event_metadata) char events[EVENT_BYTES];
     bool any = false;
@@ -151,7 +158,7 @@ bool dir_opens_drain(struct dir *dir, struct dir_names *names)
 
 static int add(const char *name, void *arg)
 {
-    return dir_names_add(arg, name);
+    return name_set_add(arg, name);
 }
 
 uint64_t dir_held_left_ns(const struct dir *dir)
@@ -163,12 +170,12 @@ uint64_t dir_held_left_ns(const struct dir *dir)
     return spent_ns < RELOOK_NS ? RELOOK_NS - spent_ns : 1;
 }
 
-void dir_held_again(struct dir *dir, struct dir_names *names)
+void dir_held_again(struct dir *dir, struct name_set *names)
 {
     uint64_t now_ns = io_now_ns();
 
     if (now_ns - dir->held_ns < RELOOK_NS)
         return;
     dir->held_ns = now_ns;
-    (void)dir_names_each(&dir->held, add, names); /* those left out are looked at the next time */
+    (void)name_set_each(&dir->held, add, names); /* those left out are looked at the next time */
 }

@@ -39,6 +39,9 @@ static void describe(const struct statx *stx, struct pool_entry *ret)
     ret->identity = io_identity_of(stx);
     ret->size_bytes = stx->stx_size;
     ret->allocated_bytes = stx->stx_blocks * DIR_SECTOR_BYTES;
+    ret->mode = stx->stx_mode & 0777;
+    ret->uid = stx->stx_uid;
+    ret->gid = stx->stx_gid;
 }
 
 int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *ret)
@@ -54,7 +57,7 @@ int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *re
               STATX_BASIC_STATS | STATX_BTIME, &stx) < 0) {
         why = err_name(errno);
         if (errno == ENOENT) {
-            dir_names_remove(&dir->held, name);
+            name_set_remove(&dir->held, name);
             return 0;
         }
     } else {

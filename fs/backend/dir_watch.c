@@ -76,7 +76,7 @@ int dir_watch_fd(struct backend *backend)
 }
 
 /* Returns 0, -EOVERFLOW or -ENODEV. */
-static int take_event(const struct inotify_event *event, struct dir_names *names)
+static int take_event(const struct inotify_event *event, struct name_set *names)
 {
     if (event->mask & IN_Q_OVERFLOW)
         return -EOVERFLOW;
@@ -84,11 +84,11 @@ static int take_event(const struct inotify_event *event, struct dir_names *names
         return -ENODEV;
     if (event->len == 0 || event->name[0] == '.')
         return 0;
-    return dir_names_add(names, event->name) < 0 ? -EOVERFLOW : 0; /* no memory: look at all */
+    return name_set_add(names, event->name) < 0 ? -EOVERFLOW : 0; /* no memory: look at all */
 }
 
 /* *ret_any: there were events, of whatever. Everything is drained, also after -EOVERFLOW. */
-static int drain(struct dir *dir, struct dir_names *names, bool *ret_any)
+static int drain(struct dir *dir, struct name_set *names, bool *ret_any)
 {
     _Alignas(struct inotify_event) char events[DRAIN_BYTES];
     int result = 0;
@@ -132,7 +132,7 @@ static int pause_or_listen(struct dir *dir, bool any)
 
 struct telling {
     struct dir *dir;
-    const struct dir_names *told; /* by another telling */
+    const struct name_set *told; /* by another telling */
     backend_entry_fn *fn;
     void *arg;
 };
@@ -145,7 +145,7 @@ static int tell_changed(const char *name, void *arg)
     if (dir_look(telling->dir, name, true, &entry) < 0)
         return 0;
     if (entry.held)
-        (void)dir_names_add(&telling->dir->soon, name); /* else it is its turn a little later */
+        (void)name_set_add(&telling->dir->soon, name); /* else it is its turn a little later */
     return telling->fn(&entry, telling->arg);
 }
 
@@ -153,38 +153,38 @@ static int tell_changed(const char *name, void *arg)
 static int tell_if_held_anew(const char *name, void *arg)
 {
     const struct telling *telling = arg;
-    bool was = dir_names_have(&telling->dir->held, name);
+    bool was = name_set_have(&telling->dir->held, name);
     struct pool_entry entry;
 
-    if (dir_names_have(telling->told, name) || dir_look(telling->dir, name, true, &entry) < 0 ||
+    if (name_set_have(telling->told, name) || dir_look(telling->dir, name, true, &entry) < 0 ||
         (entry.kind == POOL_ENTRY_VOLUME && was == (entry.held != 0)))
         return 0;
     return telling->fn(&entry, telling->arg);
 }
 
-static void owned_names(struct dir_names *names)
+static void owned_names(struct name_set *names)
 {
-    dir_names_deinit(names);
+    name_set_deinit(names);
 }
 
 int dir_changed(struct backend *backend, backend_entry_fn *fn, void *arg)
 {
     struct dir *dir = (struct dir *)backend;
-    OWNED(names) struct dir_names changed = {0}, opened = dir->soon;
+    OWNED(names) struct name_set changed = {0}, opened = dir->soon;
     struct telling telling = {.dir = dir, .told = &changed, .fn = fn, .arg = arg};
     bool any = false;
     int r, paused;
 
-    dir->soon = (struct dir_names){0};
+    dir->soon = (struct name_set){0};
     if (dir->watch < 0)
         return 0;
     r = drain(dir, &changed, &any);
     any |= dir_opens_drain(dir, &opened);
     dir_held_again(dir, &opened);
     if (r == 0)
-        r = dir_names_each(&changed, tell_changed, &telling);
+        r = name_set_each(&changed, tell_changed, &telling);
     if (r == 0)
-        r = dir_names_each(&opened, tell_if_held_anew, &telling);
+        r = name_set_each(&opened, tell_if_held_anew, &telling);
     paused = pause_or_listen(dir, any);
     return r < 0 ? r : paused;
 }

@@ -31,19 +31,26 @@ enum pool_op {
     POOL_MARK,   /* there was no marker: make one with `volume` as the pool's uuid; then as ATTACH
                     goes on */
     POOL_RESCAN, /* look at everything again, and at the space */
+    POOL_USE,    /* name: the daemon has that volume's file open from now on, or will: a look at who
+                    holds it would break its lease. Also before ATTACH */
+    POOL_UNUSE,  /* name: it has not any more */
 
     /* The operations: struct pool_request, answered once by POOL_REPLY with the same id.
      * All are idempotent: a second run, after part or all of a first, ends the same way.
      * An answer with an id that is not awaited is to be ignored: a child that is killed right after
      * its answer is answered for again. Before POOL_UP: EAGAIN. A malformed request: EINVAL.
-     * What is replied is a parcel (io_wrap) unless it has a lease; what is sent may be one. */
+     * What is replied is a parcel (io_wrap); what is sent may be one. */
 
     POOL_CLAIM, /* name [expect]: open the volume for reading, hold it still. Replies the claim's
                    descriptor (the lease lives as long as it does), identity, size, allocated,
                    mtime, weak. EBUSY: somebody writes it (text: who, where the kernel tells);
                    ESTALE: not `expect`; ENOENT; EMEDIUMTYPE or EMLINK; EACCES: another's file and
                    we are not root, so its copy could not get its owner */
-    POOL_OPEN,  /* the same without a lease and whoever has it open; also finds it as the hidden
+    POOL_SERVE, /* name expect: open it for reading and writing, with a write lease: nobody else has
+                   it open, and whoever opens it waits. Replies descriptor and identity, sizes.
+                   EBUSY and who; EOPNOTSUPP: no lease can be had there, so nothing would keep
+                   others away; otherwise as CLAIM */
+    POOL_OPEN,  /* as CLAIM, without a lease and whoever has it open; also finds it as the hidden
                    `cid`, and says so in `found` */
     POOL_ADMIT, /* name size, fd = the source: could a volume of that name, size, owner and mode be
                    made here? EEXIST something is there; EROFS; EFBIG; EDQUOT; EACCES it cannot have
@@ -128,6 +135,7 @@ struct pool_entry {
     char name[NAME_MAX + 1]; /* raw bytes */
     struct io_identity identity;
     uint64_t size_bytes, allocated_bytes;
+    uint32_t mode, uid, gid; /* mode: permission bits */
     uint32_t held; /* 1: somebody else has it open for writing, or locked; it cannot be claimed */
     char why[24];  /* UNLISTED: "symlink" "directory" "hard links" "name" ... */
 };
@@ -173,10 +181,12 @@ enum pool_found {
 struct pool_reply {
     uint32_t kind;
     uint32_t id;
-    int32_t error;  /* positive errno; 0: done */
-    uint32_t found; /* EXAMINE: enum pool_found */
-    uint32_t weak;  /* CLAIM: 1: no lease there */
-    uint32_t empty; /* RESERVE: 1: no data was ever written to it */
+    int32_t error;   /* positive errno; 0: done */
+    uint32_t found;  /* EXAMINE: enum pool_found */
+    uint32_t weak;   /* CLAIM: 1: no lease there */
+    uint32_t leased; /* 1: what is in the parcel has a lease, which its last descriptor ends: it is
+                        to be taken out, for the sender may have the parcel for a while yet */
+    uint32_t empty;  /* RESERVE: 1: no data was ever written to it */
     struct io_identity identity;
     uint64_t size_bytes, allocated_bytes, mtime_ns;
     struct pool_space space;   /* after the operation, whether or not it failed */

@@ -93,6 +93,16 @@ static bool is_file(int dirfd, const char *name, const struct stat *st)
            stx.stx_ino == st->st_ino && makedev(stx.stx_dev_major, stx.stx_dev_minor) == st->st_dev;
 }
 
+/* Is that what is looked for of a process's descriptor? */
+typedef bool wanted_fn(const char *pid, const char *fd);
+
+static bool is_any(const char *pid, const char *fd)
+{
+    (void)pid;
+    (void)fd;
+    return true;
+}
+
 static bool is_writable(const char *pid, const char *fd)
 {
     OWNED(file) FILE *info = NULL;
@@ -107,7 +117,7 @@ static bool is_writable(const char *pid, const char *fd)
     return false;
 }
 
-static bool process_writes(const char *pid, const struct stat *st)
+static bool process_has(const char *pid, const struct stat *st, wanted_fn *wanted)
 {
     OWNED(dir) DIR *fds = NULL;
     char path[PATH_MAX];
@@ -116,14 +126,13 @@ static bool process_writes(const char *pid, const struct stat *st)
     snprintf(path, sizeof(path), "/proc/%s/fd", pid);
     fds = opendir(path);
     while (fds && (d = readdir(fds))) {
-        if (d->d_name[0] != '.' && is_file(dirfd(fds), d->d_name, st) &&
-            is_writable(pid, d->d_name))
+        if (d->d_name[0] != '.' && is_file(dirfd(fds), d->d_name, st) && wanted(pid, d->d_name))
             return true;
     }
     return false;
 }
 
-static bool find_process(const struct stat *st, char out[WHO_BYTES])
+static bool find_process(const struct stat *st, wanted_fn *wanted, char out[WHO_BYTES])
 {
     OWNED(dir) DIR *proc = opendir("/proc");
     struct dirent *d;
@@ -131,7 +140,7 @@ static bool find_process(const struct stat *st, char out[WHO_BYTES])
 
     while (proc && (d = readdir(proc))) {
         if (text_parse_u64(d->d_name, &pid) == 0 && pid <= INT_MAX &&
-            process_writes(d->d_name, st)) {
+            process_has(d->d_name, st, wanted)) {
             who_process((pid_t)pid, out);
             return true;
         }
@@ -157,10 +166,20 @@ static bool find_loop_device(const struct stat *st, char out[WHO_BYTES])
     return false;
 }
 
-int who_writes(const struct stat *st, char out[WHO_BYTES])
+static int who_has(const struct stat *st, wanted_fn *wanted, char out[WHO_BYTES])
 {
-    if (find_process(st, out) || find_loop_device(st, out))
+    if (find_process(st, wanted, out) || find_loop_device(st, out))
         return 1;
     snprintf(out, WHO_BYTES, "somebody");
     return 0;
+}
+
+int who_writes(const struct stat *st, char out[WHO_BYTES])
+{
+    return who_has(st, is_writable, out);
+}
+
+int who_opens(const struct stat *st, char out[WHO_BYTES])
+{
+    return who_has(st, is_any, out);
 }

@@ -19,3 +19,5 @@ void who_locks(const struct stat *st, char out[WHO_BYTES]);
 /* Who can write to the file: a process with such a descriptor, or a loop device.
  * Returns 1 where somebody was found, else 0 and general words. */
 int who_writes(const struct stat *st, char out[WHO_BYTES]);
+/* The same of who has it open at all. */
+int who_opens(const struct stat *st, char out[WHO_BYTES]);

@@ -19,15 +19,6 @@
 #define END_MS         50
 #define SILENCE_MAX_NS (10 * NS_PER_S) /* an agent tells of itself every 5 s */
 
-struct host_ask {
-    struct host *host;
-    struct host_ask *next;
-    uint32_t id;
-    host_done_fn *done; /* NULL: forgotten */
-    void *arg;
-    struct loop_source *deadline;
-};
-
 void host_say(struct host *host, const char *text)
 {
     if (strcmp(host->last_error, text) == 0)
@@ -44,47 +35,31 @@ static void set_up(struct host *host, bool up)
     host->events->changed(host->events_arg, host);
 }
 
-static void ask_free(struct host_ask *ask)
+static int tell_use(struct host *host, const char *name, bool used)
 {
-    for (struct host_ask **at = &ask->host->asks; *at; at = &(*at)->next)
-        if (*at == ask) {
-            *at = ask->next;
-            break;
-        }
-    loop_remove(ask->deadline);
-    free(ask);
+    struct pool_request request = {.kind = used ? POOL_USE : POOL_UNUSE};
+
+    snprintf(request.name, sizeof(request.name), "%s", name);
+    return host_send(host, &request, sizeof(request), -1);
 }
 
-/* The ask is gone before its callback runs, so that the callback may do anything to the host. */
-static void ask_answer(struct host_ask *ask, const struct pool_reply *reply, int fd)
+static int tell_used(const char *name, void *arg)
 {
-    host_done_fn *done = ask->done;
-    void *arg = ask->arg;
-
-    ask_free(ask);
-    if (done)
-        done(arg, reply, fd);
-    else
-        owned_fd(&fd);
+    return tell_use(arg, name, true);
 }
 
-static void ask_fail(struct host_ask *ask, int error, const char *text)
+/* An agent that was not told breaks our own lease, and nothing else. */
+void host_use(struct host *host, const char *name, bool used)
 {
-    struct pool_reply reply = {.kind = POOL_REPLY, .id = ask->id, .error = error};
+    int r = used ? name_set_add(&host->used, name) : 0;
 
-    snprintf(reply.text, sizeof(reply.text), "host %s %s", ask->host->config.name, text);
-    ask_answer(ask, &reply, -1);
-}
-
-static void ask_late(void *arg)
-{
-    ask_fail(arg, ETIMEDOUT, "did not answer in time");
-}
-
-static void fail_all(struct host *host)
-{
-    while (host->asks)
-        ask_fail(host->asks, EHOSTDOWN, "was lost");
+    if (!used)
+        name_set_remove(&host->used, name);
+    if (r == 0 && host->sock >= 0)
+        r = tell_use(host, name, used);
+    if (r < 0)
+        log_say(LOG_WARNING, "host %s: cannot tell its agent that %s is in use: %s",
+                host->config.name, name, strerror(-r));
 }
 
 static void attach(struct host *host)
@@ -95,7 +70,8 @@ static void attach(struct host *host)
     snprintf(attach.driver, sizeof(attach.driver), "%s", host->config.driver);
     snprintf(attach.path, sizeof(attach.path), "%s", host->config.path);
     host->heard_ns = io_now_ns();
-    if (host_send(host, &attach, sizeof(attach), -1) < 0)
+    if (name_set_each(&host->used, tell_used, host) < 0 ||
+        host_send(host, &attach, sizeof(attach), -1) < 0)
         host_lose(host, "its agent takes no orders");
 }
 
@@ -122,7 +98,7 @@ void host_lose(struct host *host, const char *why)
     child_kill(&host->agent);
     set_up(host, false);
     host->events->changed(host->events_arg, host);
-    fail_all(host);
+    host_fail_asks(host);
     host_show(host);
 }
 
@@ -138,16 +114,6 @@ static void restart_later(struct host *host)
 int host_send(struct host *host, const void *message, size_t n, int fd)
 {
     return host->sock < 0 ? -EHOSTDOWN : io_send(host->sock, message, n, fd);
-}
-
-void host_take_reply(struct host *host, const struct pool_reply *reply, int *fd)
-{
-    struct host_ask *ask = host->asks;
-
-    while (ask && ask->id != reply->id)
-        ask = ask->next;
-    if (ask)
-        ask_answer(ask, reply, take_fd(fd));
 }
 
 static void on_socket(void *arg, uint32_t events)
@@ -313,47 +279,14 @@ void host_close(struct host *host)
     loop_remove(host->child_source);
     owned_fd(&host->sock);
     host->sock = -1;
-    fail_all(host);
+    host_fail_asks(host);
     loop_remove(host->restart);
     loop_remove(host->watch);
     owned_fd(&host->lock_fd);
     await_end(&host->agent);
     owned_fd(&host->agent.pidfd);
+    name_set_deinit(&host->used);
     free(host);
-}
-
-int host_ask(struct host *host, const struct pool_request *request, int fd, uint64_t timeout_ns,
-             host_done_fn *done, void *arg, struct host_ask **ret_ask)
-{
-    struct pool_request numbered = *request;
-    struct host_ask *ask;
-    int r;
-
-    ask = calloc(1, sizeof(*ask));
-    if (!ask)
-        return -ENOMEM;
-    *ask = (struct host_ask){.host = host, .id = ++host->next_id, .done = done, .arg = arg};
-    numbered.id = ask->id;
-    r = loop_add_timer(host->loop, ask_late, ask, &ask->deadline);
-    if (r == 0)
-        r = host_send(host, &numbered, sizeof(numbered), fd);
-    if (r < 0) {
-        ask_free(ask);
-        return r;
-    }
-    if (timeout_ns)
-        loop_set_timer(ask->deadline, timeout_ns);
-    ask->next = host->asks;
-    host->asks = ask;
-    if (ret_ask)
-        *ret_ask = ask;
-    return 0;
-}
-
-void host_forget(struct host_ask *ask)
-{
-    if (ask)
-        ask->done = NULL;
 }
 
 void host_rescan(struct host *host)

@@ -10,6 +10,7 @@
 
 #include "copy/base/child.h"
 #include "copy/base/loop.h"
+#include "fs/backend/name_set.h"
 #include "fs/backend/pool.h"
 
 struct host_config {
@@ -68,6 +69,7 @@ struct host {
     unsigned failures; /* agents that ended before they had scanned */
     uint32_t next_id;
     struct host_ask *asks;
+    struct name_set used; /* host_use */
     struct loop_source *sock_source, *child_source, *restart, *watch;
 };
 
@@ -99,6 +101,10 @@ int host_ask(struct host *host, const struct pool_request *request, int fd, uint
              host_done_fn *done, void *arg, struct host_ask **ret_ask);
 /* done is not called any more. The operation may still run. NULL is allowed. */
 void host_forget(struct host_ask *ask);
+
+/* We have that volume's file open, or will: it is not asked who holds it (POOL_USE, and
+ * POOL_UNUSE). An agent that is started anew is told as well. */
+void host_use(struct host *host, const char *name, bool used);
 
 /* Look at everything again. */
 void host_rescan(struct host *host);

@@ -24,4 +24,6 @@ void host_show(struct host *host);
 int host_send(struct host *host, const void *message, size_t n, int fd);
 /* Work off one message of n bytes; *fd is taken where it is wanted. */
 void host_take_message(struct host *host, union host_message *m, size_t n, int *fd);
+/* The agent is lost: EHOSTDOWN. */
+void host_fail_asks(struct host *host);
 void host_take_reply(struct host *host, const struct pool_reply *reply, int *fd);

@@ -91,6 +91,25 @@ static void new_records(struct service *s, struct vol *v, const struct host *hos
     v->unsaved = true;
 }
 
+/* Of the file at its place. Returns EVENT_BITs of what is new. */
+static uint32_t see(struct vol *v, const struct pool_entry *entry)
+{
+    uint32_t events = 0;
+
+    if (v->size_bytes != entry->size_bytes || v->allocated_bytes != entry->allocated_bytes ||
+        v->mode != entry->mode || v->uid != entry->uid || v->gid != entry->gid)
+        events |= EVENT_BIT(EVENT_SIZE);
+    if (v->held != (entry->held != 0))
+        events |= EVENT_BIT(EVENT_STATUS);
+    v->size_bytes = entry->size_bytes;
+    v->allocated_bytes = entry->allocated_bytes;
+    v->mode = (uint16_t)(entry->mode & 0777);
+    v->uid = entry->uid;
+    v->gid = entry->gid;
+    v->held = entry->held;
+    return events;
+}
+
 static void found_new(struct service *s, struct host *host, const struct pool_entry *entry)
 {
     OWNED(mem) struct vol *v = vol_open(s, entry->name);
@@ -98,9 +117,7 @@ static void found_new(struct service *s, struct host *host, const struct pool_en
 
     if (v) {
         new_records(s, v, host, entry);
-        v->size_bytes = entry->size_bytes;
-        v->allocated_bytes = entry->allocated_bytes;
-        v->held = entry->held;
+        see(v, entry);
         v->seen = host->scans + 1;
         r = world_add_volume(s, v);
     }
@@ -217,12 +234,13 @@ static bool is_ours_too(struct service *s, const struct vol *v, const struct hos
 }
 
 /* The same file under a host that is new: the host was given another name. */
-static void rehome(struct service *s, struct vol *v, struct host *host, bool held)
+static void rehome(struct service *s, struct vol *v, struct host *host,
+                   const struct pool_entry *entry)
 {
     v->record.host = world_word(s, host->config.name);
     v->seen = host->scans + 1;
     v->unsaved = s->discovered = true;
-    v->held = held;
+    see(v, entry);
     world_touch(v, EVENT_BIT(EVENT_STATE));
 }
 
@@ -248,13 +266,7 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
             return;
         }
         v->seen = host->scans + 1;
-        if (v->size_bytes != entry->size_bytes || v->allocated_bytes != entry->allocated_bytes)
-            world_touch(v, EVENT_BIT(EVENT_SIZE));
-        if (v->held != (entry->held != 0))
-            world_touch(v, EVENT_BIT(EVENT_STATUS));
-        v->held = entry->held;
-        v->size_bytes = entry->size_bytes;
-        v->allocated_bytes = entry->allocated_bytes;
+        world_touch(v, see(v, entry));
         taken_remove(site_of(s, host), entry->name);
         list_again(s, v);
         return;
@@ -262,7 +274,7 @@ static void entry_of_known(struct service *s, struct vol *v, struct host *host,
     if (is_ours_too(s, v, host, entry))
         return;
     if (!home && !v->migration && io_same(&v->identity, &entry->identity)) {
-        rehome(s, v, host, entry->held);
+        rehome(s, v, host, entry);
         return;
     }
     taken_add(site_of(s, host), entry->name, "conflicting name");

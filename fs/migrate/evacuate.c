@@ -25,6 +25,14 @@ bool evacuation_goes_on(const struct site *site)
     return site->evacuation.host[0] && !site->evacuation.over;
 }
 
+bool evacuation_is_any(const struct service *s)
+{
+    for (size_t i = 0; i < s->n_sites; i++)
+        if (evacuation_goes_on(s->sites[i]))
+            return true;
+    return false;
+}
+
 static int take_up(const struct evacuation *evacuation, void *arg)
 {
     struct site *site = world_site(arg, evacuation->host);

@@ -7,6 +7,7 @@
 
 /* Of a host: it is not over. */
 bool evacuation_goes_on(const struct site *site);
+bool evacuation_is_any(const struct service *s); /* that is not over */
 /* From the catalogue. 0 or -ENOMEM. */
 int evacuation_load(struct service *s);
 /* Make this the host's, and record it. 0, or -EIO: nothing has changed. */

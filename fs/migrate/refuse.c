@@ -36,6 +36,11 @@ static bool is_unfit(const struct question *q)
            q->volume->status != VOLUME_IN_USE;
 }
 
+static bool is_used(const struct question *q)
+{
+    return q->volume->used && !q->volume->has_job;
+}
+
 static bool is_stopping(const struct question *q)
 {
     return q->view->stopping;
@@ -128,6 +133,7 @@ static const struct refusal {
     {EAGAIN, AT_OPEN, is_recovering, "the volume is still being recovered, try again"},
     {EBUSY, AT_OPEN, is_rolling_back, "a migration is rolling back, try again when it is done"},
     {EBUSY, AT_OPEN, is_unfit, "the volume is in error: see .control/health"},
+    {EBUSY, AT_OPEN, is_used, "it is in use: its data is open"},
     {ESHUTDOWN, AT_WRITE, is_stopping, "ferryfs is stopping"},
     {ENAMETOOLONG, AT_WRITE, is_too_long, "a host's name has at most 64 characters"},
     {EINVAL, AT_WRITE, is_no_name, "that is no host's name"},

@@ -9,6 +9,7 @@
 
 #include "copy/base/cleanup.h"
 #include "fs/migrate/events.h"
+#include "fs/migrate/use.h"
 #include "fs/migrate/world.h"
 
 static int by_name(const void *a, const void *b)
@@ -177,6 +178,7 @@ void world_forget_volumes(struct service *s)
         forget(volumes->items[--volumes->n]);
     free(volumes->items);
     free(s->by_name.table.items);
+    use_forget_all(s);
     while (s->words.n > 0)
         free(s->words.items[--s->words.n]);
     free(s->words.items);

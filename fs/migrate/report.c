@@ -7,6 +7,7 @@
 
 #include "copy/base/cleanup.h"
 #include "fs/migrate/migration.h"
+#include "fs/migrate/use.h"
 
 static char *finish(struct text *t)
 {
@@ -119,6 +120,11 @@ static const char *notes(struct service *s)
     return s->notes;
 }
 
+static void add_passed(void *arg, const char *name, const char *reason)
+{
+    add_reason(arg, "volume", name, reason);
+}
+
 char *report_health(struct service *s)
 {
     const char *of_volumes = notes(s);
@@ -138,6 +144,7 @@ char *report_health(struct service *s)
                        host->last_error[0] ? host->last_error : "down");
         add_taken(&t, s->sites[i]);
     }
+    use_report(s, add_passed, &t);
     if (of_volumes[0])
         text_add(&t, "%s%s", t.n ? "; " : "", of_volumes);
     if (t.n > 0)

@@ -8,6 +8,7 @@
 
 #include "copy/base/text.h"
 
+struct live;
 struct service;
 struct request;
 
@@ -34,6 +35,7 @@ struct request {
     struct caller caller;
     const char *attr;                /* the file's name, for the log */
     char word[TEXT_COMMAND_MAX + 1]; /* trimmed (text_command) */
+    struct live *live; /* of `data`, a reference: given to an open that succeeds, back by a close */
     /*
      * The answer: 0 or a negative errno, on the owner thread, after the view that shows the change
      * was published. It frees the request.

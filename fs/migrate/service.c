@@ -15,6 +15,7 @@
 #include "copy/base/log.h"
 #include "fs/migrate/evacuate.h"
 #include "fs/migrate/events.h"
+#include "fs/migrate/use.h"
 
 #define TICK_NS      (100 * UINT64_C(1000000))
 #define READY_MAX_NS (2 * NS_PER_S) /* a pool that hangs does not hold up the others */
@@ -122,6 +123,7 @@ static void stop(struct service *s)
         admission_cancel(s->by_number.table.items[i]);
     for (size_t i = 0; i < s->n_sites; i++)
         evacuation_cancel_check(s->sites[i]);
+    use_stop_all(s);
     world_publish(s);
     answer_all(s);
     migration_close_all(s);
@@ -130,14 +132,6 @@ static void stop(struct service *s)
         s->sites[i]->host = NULL;
     }
     loop_stop(s->loop);
-}
-
-static bool is_evacuating(const struct service *s)
-{
-    for (size_t i = 0; i < s->n_sites; i++)
-        if (evacuation_goes_on(s->sites[i]))
-            return true;
-    return false;
 }
 
 static void after_turn(void *arg)
@@ -157,7 +151,7 @@ static void after_turn(void *arg)
     evacuation_go_on(s);
     if (!s->ready && is_ready(s))
         tell_ready(s);
-    if (!s->ticking && (s->migrations.n || !s->ready || is_evacuating(s))) {
+    if (!s->ticking && (s->migrations.n || !s->ready || evacuation_is_any(s))) {
         s->ticking = true;
         loop_set_timer(s->tick, TICK_NS);
     }

@@ -61,6 +61,8 @@ void service_on_change(struct service *service, service_change_fn *fn, void *arg
 
 /* What a write of each file does (request_fn: owner thread, ends with an answer). */
 request_fn service_store_target, service_admit_target;
+request_fn service_admit_data; /* of a volume; the first open may wait for the storage */
+request_fn service_close_data; /* what such an open was given; its answer means nothing */
 request_fn service_store_abort, service_admit_abort;
 request_fn service_store_verify; /* volume */
 request_fn service_store_keep;

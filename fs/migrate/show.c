@@ -6,6 +6,7 @@
 
 #include "copy/base/cleanup.h"
 #include "fs/migrate/evacuate.h"
+#include "fs/migrate/use.h"
 
 static int show_error(struct view_volume *to, const char *name, const char *phase, uint64_t offset,
                       const char *text)
@@ -98,7 +99,12 @@ struct view_volume *world_show_volume(struct service *s, const struct vol *v)
     to->retained = retained_line(s, v);
     to->size_bytes = v->size_bytes;
     to->allocated_bytes = v->allocated_bytes;
-    to->status = v->record.status == VOLUME_AVAILABLE && v->held ? VOLUME_IN_USE : v->record.status;
+    to->uid = v->uid;
+    to->gid = v->gid;
+    to->mode = v->mode;
+    to->used = use_is(v);
+    to->status = v->record.status == VOLUME_AVAILABLE && (v->held || to->used) ? VOLUME_IN_USE
+                                                                               : v->record.status;
     to->previous_status = v->record.previous_status;
     if ((!v->migration && (!site || !site->host->up)) || v->conflict)
         to->status = VOLUME_ERROR;
@@ -216,7 +222,8 @@ static bool same_terms(const struct view_volume *a, const struct view_volume *b)
     return a->has_job == b->has_job && a->recovering == b->recovering &&
            option_of(a->options, VOLUME_OPTION_PAUSE) ==
                option_of(b->options, VOLUME_OPTION_PAUSE) &&
-           a->allocated_bytes == b->allocated_bytes && a->size_bytes == b->size_bytes;
+           a->allocated_bytes == b->allocated_bytes && a->size_bytes == b->size_bytes &&
+           a->used == b->used;
 }
 
 uint32_t world_shown_anew(const struct view_volume *old, const struct view_volume *new)

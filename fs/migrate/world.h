@@ -45,6 +45,8 @@ struct vol {
     uint32_t seen;     /* the host's scan number that named it last */
     uint32_t dirty;    /* EVENT_BITs since it was shown */
     uint32_t place;    /* in the order of the numbers, of those that are shown */
+    uint32_t uid, gid; /* of its file */
+    uint16_t mode;     /* permission bits */
     bool moved : 1;    /* it was switched in this run: late news of its old places may be about */
     bool held : 1;     /* somebody else has its file open for writing, or locked */
     bool unlisted : 1; /* its file is there, but cannot be a volume as it is */
@@ -135,8 +137,10 @@ struct service {
     bool stopped, ready, ticking;
     bool scheduling; /* under way */
     bool look_again;
-    struct table left;  /* struct copy: recorded, and not primary */
-    bool left_is_known; /* no commit since it was filled */
+    struct table uses;         /* struct use, by the volume's number */
+    struct loop_source *guard; /* looks whether others keep away from them */
+    struct table left;         /* struct copy: recorded, and not primary */
+    bool left_is_known;        /* no commit since it was filled */
     pthread_t thread;
     int ready_fd; /* an eventfd: the first look at the pools is over */
     int ended_fd; /* an eventfd: the thread does no more */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "copy/base/cleanup.h"
+#include "fs/mount/data.h"
 #include "fs/mount/state.h"
 
 struct command {
@@ -22,11 +23,14 @@ void reply_open(fuse_req_t req, struct mount *mount, struct handle *handle,
     struct fuse_file_info answer = *fi;
 
     answer.fh = handle->fh;
-    answer.direct_io = 1;
-    /* Who closes a file that blocks ends his reads of it: only the flush tells. */
-    answer.noflush = handle->node.attr->ready == NULL;
-    if (fuse_reply_open(req, &answer) == -ENOENT)
+    answer.direct_io = !handle->node.attr->data;
+    /* Who closes a file that blocks ends his reads of it: only the flush tells; and what was stored
+     * to a mapping of `data` is written with it. */
+    answer.noflush = handle->node.attr->ready == NULL && !handle->node.attr->data;
+    if (fuse_reply_open(req, &answer) == -ENOENT) {
+        data_end(mount, handle);
         handle_remove(mount, handle); /* nobody waits any more: there will be no release */
+    }
     handle_put(handle);
 }
 
@@ -58,6 +62,8 @@ static void answer_open(struct request *request, int result)
         handle_remove(command->mount, command->handle);
         handle_put(command->handle);
     } else {
+        if (request->live)
+            data_begin(command->mount, command->handle, take_ptr(request->live));
         reply_open(command->req, command->mount, command->handle, &command->fi);
     }
     let_go(command);

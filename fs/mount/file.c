@@ -6,6 +6,7 @@
 
 #include "copy/base/cleanup.h"
 #include "fs/mount/command.h"
+#include "fs/mount/data.h"
 #include "fs/mount/park.h"
 #include "fs/mount/state.h"
 #include "fs/mount/touch.h"
@@ -18,6 +19,8 @@ static bool wants_write(const struct fuse_file_info *fi)
 /* What default_permissions has not refused already: root may not either. */
 static int may_open(const struct node *node, const struct fuse_file_info *fi, bool own)
 {
+    if (node->attr->data) /* its size is what it is */
+        return fi->flags & O_TRUNC ? -EPERM : 0;
     if ((fi->flags & O_ACCMODE) != O_WRONLY && !node->attr->show && !node->attr->feed)
         return -EACCES;
     if (wants_write(fi) && !node->attr->store && !own)
@@ -45,6 +48,11 @@ static int begin(struct mount *mount, fuse_req_t req, fuse_ino_t ino,
         r = may_open(&node, fi, own);
     if (r == 0)
         r = handle_open(mount, &node, &caller, own, ret);
+    if (r == 0 && node.attr->data && data_prepare(*ret) < 0) {
+        handle_remove(mount, *ret);
+        handle_put(take_ptr(*ret));
+        r = -ENOMEM;
+    }
     if (r == 0 && node.attr->feed)
         feed_reader_init(&(*ret)->reader, node.attr->feed(&of));
     return r;
@@ -58,7 +66,8 @@ void file_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
     if (r < 0)
         fuse_reply_err(req, -r);
-    else if (wants_write(fi) && handle->node.attr->admit && !handle->own)
+    else if (handle->node.attr->data ||
+             (wants_write(fi) && handle->node.attr->admit && !handle->own))
         command_open(req, handle, fi);
     else
         reply_open(req, mount, handle, fi);
@@ -68,7 +77,7 @@ static int check_read(struct mount *mount, struct handle *handle, off_t offset, 
 {
     int r;
 
-    if (!handle)
+    if (!handle || (handle->node.attr->data && !handle->live))
         return -EBADF;
     if (!handle->node.attr->ready || (offset > 0 && handle_was_read(mount, handle)))
         return 1;
@@ -97,6 +106,8 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct
 
     if (r < 0)
         fuse_reply_err(req, -r);
+    else if (handle->live)
+        data_read(req, handle, size, offset);
     else if (handle->reader.feed)
         read_feed(req, mount, handle, size, (uint64_t)offset);
     else if (r == 0)
@@ -110,15 +121,68 @@ void file_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t n, off
 {
     OWNED(handle) struct handle *handle = handle_get(mount_of(req), fi->fh, ino);
 
-    (void)offset;
     if (!handle)
         fuse_reply_err(req, EBADF);
+    else if (handle->live)
+        data_write(req, handle, bytes, n, offset);
     else if (fi->writepage)
         fuse_reply_err(req, EPERM); /* a store to a mapping is no write(2) and has no author */
     else if (handle->own)
         fuse_reply_write(req, n);
     else
         command_write(req, handle, bytes, n);
+}
+
+void file_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi)
+{
+    OWNED(handle) struct handle *handle = handle_get(mount_of(req), fi->fh, ino);
+
+    if (handle && handle->live)
+        data_fsync(req, handle, data_only != 0);
+    else
+        fuse_reply_err(req, handle ? 0 : EBADF);
+}
+
+void file_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t n,
+                    struct fuse_file_info *fi)
+{
+    OWNED(handle) struct handle *handle = handle_get(mount_of(req), fi->fh, ino);
+
+    if (handle && handle->live)
+        data_fallocate(req, handle, mode, offset, n);
+    else
+        fuse_reply_err(req, handle ? EOPNOTSUPP : EBADF);
+}
+
+/* One stretch of data, as the kernel says itself of a file system that knows no holes. */
+static void seek_in_text(fuse_req_t req, const struct node *node, off_t offset, int whence)
+{
+    struct mount *mount = mount_of(req);
+    OWNED(view) struct view *view = view_get(mount->views);
+    struct attr_of of;
+    struct stat st;
+    int r = node_find(view, node, &of);
+
+    if (r == 0)
+        r = node_stat(mount, &of, node, &st);
+    if (r == 0 && offset >= st.st_size)
+        r = -ENXIO;
+    if (r < 0)
+        fuse_reply_err(req, -r);
+    else
+        fuse_reply_lseek(req, whence == SEEK_HOLE ? st.st_size : offset);
+}
+
+void file_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
+{
+    OWNED(handle) struct handle *handle = handle_get(mount_of(req), fi->fh, ino);
+
+    if (!handle)
+        fuse_reply_err(req, EBADF);
+    else if (handle->live)
+        data_lseek(req, handle, offset, whence);
+    else
+        seek_in_text(req, &handle->node, offset, whence);
 }
 
 /* As in sysfs; of a file that blocks, whether it still would. */
@@ -169,8 +233,10 @@ void file_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mount *mount = mount_of(req);
     OWNED(handle) struct handle *handle = handle_get(mount, fi->fh, ino);
 
-    if (handle)
+    if (handle) {
+        data_end(mount, handle);
         handle_remove(mount, handle);
+    }
     fuse_reply_err(req, 0);
 }
 

@@ -10,6 +10,11 @@ void file_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                struct fuse_file_info *fi);
 void file_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t n, off_t offset,
                 struct fuse_file_info *fi);
+void file_fsync(fuse_req_t req, fuse_ino_t ino, int data_only, struct fuse_file_info *fi);
+void file_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t n,
+                    struct fuse_file_info *fi);
+void file_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence,
+                struct fuse_file_info *fi);
 void file_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                struct fuse_pollhandle *poll);
 void file_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

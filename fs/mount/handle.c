@@ -5,6 +5,7 @@
 
 #include "copy/base/cleanup.h"
 #include "copy/base/io.h"
+#include "fs/live/live.h"
 #include "fs/mount/state.h"
 
 #define SLOTS_FIRST 64
@@ -21,6 +22,8 @@ void handle_put(struct handle *handle)
         return;
     snapshot_put(handle->snapshot);
     feed_reader_deinit(&handle->reader);
+    free(handle->closing);
+    live_put(handle->live);
     if (handle->poll)
         fuse_pollhandle_destroy(handle->poll);
     free(handle);

@@ -34,11 +34,13 @@ struct handle {
     bool own;             /* opened by the thread that touches files: what it writes is nothing */
     struct handle *next_due;   /* in the owner's hands */
     struct feed_reader reader; /* of a file that grows */
+    struct request *closing;   /* of `data`: what tells the owner that it was closed */
 
     /* Guarded by the mount's lock: */
     struct snapshot *snapshot;    /* NULL: nothing was read yet */
     struct fuse_pollhandle *poll; /* who sleeps in poll; NULL: nobody */
     bool due;                     /* the event of its row came since the last read at 0 */
+    struct live *live;            /* of `data`; set once, when the open is answered */
 };
 
 struct handle_user {

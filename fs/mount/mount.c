@@ -17,6 +17,7 @@
 #include "fs/mount/file.h"
 #include "fs/mount/mountpoint.h"
 #include "fs/mount/park.h"
+#include "fs/mount/serve.h"
 #include "fs/mount/session.h"
 #include "fs/mount/state.h"
 #include "fs/mount/touch.h"
@@ -89,7 +90,7 @@ int mount_open(const struct mount_config *config, struct service *service, struc
 
 int mount_serve(struct mount *mount)
 {
-    return session_serve(mount);
+    return serve_start(mount);
 }
 
 int mount_ended_fd(struct mount *mount)
@@ -99,7 +100,7 @@ int mount_ended_fd(struct mount *mount)
 
 bool mount_is_alive(struct mount *mount)
 {
-    return session_is_alive(mount);
+    return serve_is_alive(mount);
 }
 
 void mount_detach(struct mount *mount)
@@ -120,7 +121,7 @@ void mount_close(struct mount *mount)
     touch_stop(mount);
     park_end_all(mount);
     mount_detach(mount);
-    session_stop(mount);
+    serve_stop(mount);
     mount_put(mount);
 }
 

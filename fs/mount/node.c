@@ -79,7 +79,7 @@ double node_entry_timeout(void)
 static bool is_remembered(const struct node *node)
 {
     const struct attr *attr = node->attr;
-    bool always = attr && (attr->wakes_on == EVENT_PROGRESS || attr->ready ||
+    bool always = attr && (attr->wakes_on == EVENT_PROGRESS || attr->ready || attr->data ||
                            node->dir->about != ABOUT_VOLUME);
 
     return !always && !(attr && attr->wakes_on == EVENT_HOST);
@@ -107,6 +107,17 @@ static void stat_dir(const struct attr_of *of, const struct node *node, struct s
         if (attr_dirs[id]->parent == node->dir->id)
             st->st_nlink += n_members(of->view, attr_dirs[id]);
     st->st_mtim = attr_changed(of, &by_members);
+}
+
+static void stat_data(const struct attr_of *of, const struct node *node, struct stat *st)
+{
+    st->st_mode = S_IFREG | of->volume->mode;
+    st->st_nlink = 1;
+    st->st_size = (off_t)of->volume->size_bytes;
+    st->st_blocks = (blkcnt_t)(of->volume->allocated_bytes / 512);
+    st->st_mtim = attr_changed(of, node->attr);
+    st->st_uid = of->volume->uid;
+    st->st_gid = of->volume->gid;
 }
 
 static int stat_file(const struct mount *mount, const struct attr_of *of, const struct node *node,
@@ -140,7 +151,9 @@ int node_stat(const struct mount *mount, const struct attr_of *of, const struct 
     int r = 0;
 
     st.st_blksize = 4096;
-    if (node->attr)
+    if (node->attr && node->attr->data)
+        stat_data(of, node, &st);
+    else if (node->attr)
         r = stat_file(mount, of, node, &st);
     else
         stat_dir(of, node, &st);
@@ -285,19 +298,32 @@ void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     reply_attr(req, ino);
 }
 
-/* truncate and utimes mean nothing; a size is changed by those who may write, though. */
+/* truncate and utimes mean nothing; a size is changed by those who may write, though. A volume's
+ * own is what it is. */
+static int may_resize(const struct mount *mount, const struct node *node, off_t size)
+{
+    OWNED(view) struct view *view = view_get(mount->views);
+    struct attr_of of;
+    int r = node_find(view, node, &of);
+
+    if (r < 0)
+        return r;
+    if (!node->attr || !(node->attr->store || node->attr->data))
+        return -EACCES;
+    return node->attr->data && (uint64_t)size != of.volume->size_bytes ? -EPERM : 0;
+}
+
 void node_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *to, int what,
                   struct fuse_file_info *fi)
 {
     struct node node;
     int r = node_decode(ino, &node);
 
-    (void)to;
     (void)fi;
     if (r == 0 && what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
         r = -EPERM;
-    if (r == 0 && what & FUSE_SET_ATTR_SIZE && (!node.attr || !node.attr->store))
-        r = -EACCES;
+    if (r == 0 && what & FUSE_SET_ATTR_SIZE)
+        r = may_resize(mount_of(req), &node, to->st_size);
     if (r < 0)
         fuse_reply_err(req, -r);
     else

@@ -40,14 +40,16 @@ struct mount {
     bool met;         /* libfuse has agreed with the kernel */
     bool greeted;     /* INIT is answered */
 
-    unsigned n_threads, n_running;
-    struct server *servers; /* n_threads */
+    unsigned n_threads;    /* that serve at least */
+    atomic_uint n_serving; /* that wait for a request, or are at one that waits for nothing */
     int ended_fd;
     atomic_bool stopping; /* for those that are never idle */
     struct toucher *toucher;
     struct view *known; /* to the owner: the volumes that the kernel may remember */
 
     pthread_mutex_t lock;   /* guards what follows */
+    struct server *servers; /* all threads */
+    struct server *ended;   /* of them, those that are to be joined */
     struct handles handles; /* and in each handle what its header says */
     struct parked *parked;
     bool closing;

@@ -75,8 +75,11 @@ struct view_volume {
     const char *host; /* of the service, as target is */
     char *retained;   /* the line of `migrate/retained`; NULL: none is */
     uint64_t size_bytes, allocated_bytes;
-    enum volume_status status, previous_status; /* previous only while migrating */
-    bool recovering;                            /* a job of an earlier run is not decided yet */
+    uint32_t uid, gid;                                  /* of its file */
+    uint16_t mode;                                      /* permission bits */
+    enum volume_status status : 8, previous_status : 8; /* previous only while migrating */
+    bool used;                                          /* its `data` is open */
+    bool recovering; /* a job of an earlier run is not decided yet */
     bool has_job;
     bool aborting;         /* `abort` was written */
     const char *target;    /* the wanted host; "": not known */

@@ -84,7 +84,7 @@ WORLD=$FERRYFS_TEST_WORLD
 mount -t tmpfs -o mode=0755,size=80% ferryfs-test "$WORLD" || die "cannot mount a tmpfs"
 POOLS=$WORLD/pools STATE=$WORLD/state MNT=$WORLD/mnt LOG=$WORLD/log MANIFEST=$WORLD/manifest BIN=$WORLD/bin
 mkdir "$POOLS" "$MNT" "$BIN"
-cp "$BUILD/tests/fs/op" "$BUILD/tests/fs/fill" "$BIN" || die "tests/fs/op and fill are not built"
+cp "$BUILD/tests/fs/"{op,fill,churn} "$BIN" || die "tests/fs/op, fill and churn are not built"
 PATH=$BIN:$PATH
 : >"$LOG"
 open_tick

@@ -114,6 +114,13 @@ STORES(pause)
 ADMITS(target)
 ADMITS(abort)
 ADMITS(retained)
+ADMITS(data)
+
+/* No open of it is ever answered with something to close. */
+void service_close_data(struct service *service, struct request *request)
+{
+    store(service, request);
+}
 
 static inline struct told what_was_told(struct service *service)
 {

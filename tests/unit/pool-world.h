@@ -163,7 +163,8 @@ static inline void end_world(struct world *w)
 {
     w->source->ops->detach(w->source);
     w->pool->ops->detach(w->pool);
-    close(w->claim);
+    if (w->claim >= 0)
+        close(w->claim);
 }
 
 static inline struct pool_request request(const struct world *w, enum pool_op op)

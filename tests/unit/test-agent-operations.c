@@ -26,7 +26,7 @@ TEST(a_claim_comes_with_a_lease_that_outlives_the_agent)
         struct rig rig;
         union message m;
         char file[1024];
-        int fd = -1;
+        int fd = -1, parcel;
 
         pools_write(path, "db", "12345");
         rig = up(path);
@@ -35,6 +35,10 @@ TEST(a_claim_comes_with_a_lease_that_outlives_the_agent)
         CHECK_EQ(m.reply.id, request.id);
         CHECK_EQ(m.reply.error, 0);
         CHECK_EQ(m.reply.size_bytes, 5);
+        CHECK_EQ(m.reply.leased, 1);
+        parcel = fd;
+        fd = io_unwrap_last(parcel);
+        close(parcel);
         CHECK_EQ(fcntl(fd, F_GETLEASE), F_RDLCK);
         end(&rig);
         CHECK_EQ(fcntl(fd, F_GETLEASE), F_RDLCK);
@@ -43,6 +47,56 @@ TEST(a_claim_comes_with_a_lease_that_outlives_the_agent)
               errno == EWOULDBLOCK); /* nobody dies of it */
         CHECK_EQ(fcntl(fd, F_GETLEASE), F_UNLCK);
         close(fd);
+    }
+}
+
+/* Of the next entry with that name. */
+static struct pool_entry told_of(struct rig *rig, const char *name)
+{
+    struct pool_entry *entry;
+    union message m;
+
+    for (;;) {
+        int kind = next(rig, &m, NULL, PATIENCE_MS);
+
+        REQUIRE(kind > 0);
+        for (uint32_t i = 0; kind == POOL_ENTRIES && i < m.entries.n; i++) {
+            entry = &m.entries.entries[i];
+            if (strcmp(entry->name, name) == 0)
+                return *entry;
+        }
+    }
+}
+
+TEST(what_the_daemon_uses_is_looked_at_by_no_scan_until_it_is_used_no_more)
+{
+    EACH_POOL(path)
+    {
+        struct pool_request use = a_request(POOL_USE, "db"), unuse = a_request(POOL_UNUSE, "db");
+        struct pool_request rescan = {.kind = POOL_RESCAN};
+        struct rig rig = start(path);
+        uuid_t any = {0};
+        char file[1024];
+        int fd;
+
+        pools_write(path, "db", "12345");
+        path_of(&rig, "db", file);
+        fd = open(file, O_RDWR);
+        REQUIRE(fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0);
+        ask(&rig, &use); /* before the pool is attached, as to an agent that was started anew */
+        send_attach(&rig, "dir", any);
+        come_up(&rig);
+        CHECK_EQ(fcntl(fd, F_GETLEASE), F_WRLCK);
+        ask(&rig, &rescan);
+        CHECK_EQ(told_of(&rig, "db").held, 0);
+        CHECK_EQ(fcntl(fd, F_GETLEASE), F_WRLCK);
+        ask(&rig, &unuse);
+        REQUIRE(pwrite(fd, "x", 1, 0) == 1);
+        while (told_of(&rig, "db").held == 0)
+            ask(&rig, &rescan);
+        CHECK(fcntl(fd, F_GETLEASE) != F_WRLCK);
+        close(fd);
+        end(&rig);
     }
 }
 

@@ -27,6 +27,7 @@ NOT_CALLED(store_evacuate)
 NOT_CALLED(store_pause)
 NOT_CALLED(admit_target)
 NOT_CALLED(admit_abort)
+NOT_CALLED(admit_data)
 
 static const struct attr *find(enum attr_dir_id id, const char *name)
 {
@@ -138,7 +139,7 @@ TEST(every_file_shows_its_value_at_rest)
     check_all(view, at_rest, ARRAY_N(at_rest));
     for (int id = 0; id < ATTR_DIR_N; id++)
         n += attr_dirs[id]->n_attrs;
-    CHECK_EQ(n, ARRAY_N(at_rest) + 3); /* and help, metrics and events */
+    CHECK_EQ(n, ARRAY_N(at_rest) + 4); /* and help, metrics, events and data */
     view_put(view);
 }
 
@@ -266,7 +267,7 @@ static void check_ends(const struct view *view)
         for (size_t i = 0; i < attr_dirs[id]->n_attrs; i++) {
             const char *text;
 
-            if (attr_dirs[id]->attrs[i].feed) /* what is in it is the service's */
+            if (!attr_dirs[id]->attrs[i].show) /* what is in it is the service's, or the volume's */
                 continue;
             text = shown(view, (enum attr_dir_id)id, attr_dirs[id]->attrs[i].name);
             CHECK(text && strlen(text) > 1 && text[strlen(text) - 1] == '\n');
@@ -305,19 +306,22 @@ TEST(what_can_be_written_says_so_in_its_mode)
         for (size_t i = 0; i < attr_dirs[id]->n_attrs; i++) {
             const struct attr *attr = &attr_dirs[id]->attrs[i];
 
-            CHECK_EQ(attr->store != NULL, (attr->mode & 0222) != 0);
-            CHECK_EQ(attr->show != NULL || attr->feed != NULL, (attr->mode & 0444) != 0);
-            CHECK(!attr->show || !attr->feed);
-            CHECK(!attr->admit || attr->store);
+            CHECK_EQ(attr->store || attr->data, (attr->mode & 0222) != 0);
+            CHECK_EQ(attr->show || attr->feed || attr->data, (attr->mode & 0444) != 0);
+            CHECK((attr->show != NULL) + (attr->feed != NULL) + attr->data <= 1);
+            CHECK(!attr->admit || attr->store || attr->data);
             CHECK(attr->help && attr->help[0] && !strchr(attr->help, '\n'));
         }
 }
 
-TEST(only_what_blocks_is_unlisted)
+TEST(only_what_blocks_and_the_volumes_bytes_are_unlisted)
 {
     for (int id = 0; id < ATTR_DIR_N; id++)
-        for (size_t i = 0; i < attr_dirs[id]->n_attrs; i++)
-            CHECK_EQ(attr_dirs[id]->attrs[i].unlisted, attr_dirs[id]->attrs[i].ready != NULL);
+        for (size_t i = 0; i < attr_dirs[id]->n_attrs; i++) {
+            const struct attr *attr = &attr_dirs[id]->attrs[i];
+
+            CHECK_EQ(attr->unlisted, attr->ready || attr->data);
+        }
 }
 
 TEST(wait_is_ready_when_no_job_runs)

@@ -1,6 +1,7 @@
 /*
  * Claiming a volume, and asking whether one could be made.
  */
+#include "copy/base/cleanup.h"
 #include "tests/unit/pool-world.h"
 
 static int claim(struct world *w, struct pool_reply *reply, int *ret_fd)
@@ -54,6 +55,80 @@ TEST(a_volume_that_somebody_writes_is_busy_and_he_is_named)
         close(writer);
         CHECK_EQ(claim(&w, NULL, &fd), 0);
         close(fd);
+    }
+}
+
+static int serve(struct world *w, struct pool_reply *reply, int *ret_fd)
+{
+    struct pool_request q = request(w, POOL_SERVE);
+
+    q.has_expect = 1;
+    CHECK_EQ(io_identify(w->claim, &q.expect), 0);
+    close(take_fd(&w->claim)); /* else somebody has it open */
+    return operate(w->source, &q, -1, reply, ret_fd);
+}
+
+TEST(what_is_served_can_be_written_and_keeps_all_others_out)
+{
+    EACH_WORLD(w)
+    {
+        struct pool_reply reply = {0};
+        char path[1024];
+        int fd = -1;
+
+        signal(SIGIO, SIG_IGN);
+        CHECK_EQ(serve(&w, &reply, &fd), 0);
+        CHECK_EQ(reply.size_bytes, SIZE);
+        CHECK_EQ(reply.identity.ino, w.claimed.st_ino);
+        CHECK_EQ(fcntl(fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR);
+        CHECK_EQ(fcntl(fd, F_GETLEASE), F_WRLCK);
+        CHECK_EQ(pwrite(fd, "x", 1, 0), 1);
+        path_of(w.from, "db", path, sizeof(path));
+        CHECK(open(path, O_RDONLY | O_NONBLOCK) < 0 && errno == EWOULDBLOCK);
+        close(fd);
+    }
+}
+
+TEST(what_somebody_reads_is_not_served_and_he_is_named)
+{
+    EACH_WORLD(w)
+    {
+        char path[1024], me[64];
+        int reader, fd = -1;
+
+        path_of(w.from, "db", path, sizeof(path));
+        reader = open(path, O_RDONLY);
+        CHECK_EQ(serve(&w, NULL, &fd), -EBUSY);
+        snprintf(me, sizeof(me), "process %d (", getpid());
+        CHECK(strstr(said.text, me));
+        close(reader);
+    }
+}
+
+TEST(without_leases_nothing_is_served)
+{
+    EACH_WORLD(w)
+    {
+        int fd = -1;
+
+        fault.no_leases = true;
+        CHECK_EQ(serve(&w, NULL, &fd), -EOPNOTSUPP);
+        CHECK_EQ(fd, -1);
+    }
+}
+
+TEST(another_file_than_the_one_that_is_known_is_not_served)
+{
+    EACH_WORLD(w)
+    {
+        char path[1024], old[1024];
+        int fd = -1;
+
+        path_of(w.from, "db", path, sizeof(path));
+        path_of(w.from, "old", old, sizeof(old));
+        CHECK_EQ(rename(path, old), 0);
+        pools_write(w.from, "db", "another");
+        CHECK_EQ(serve(&w, NULL, &fd), -ESTALE);
     }
 }
 

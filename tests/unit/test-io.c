@@ -378,6 +378,12 @@ TEST(a_parcel_keeps_a_file_open_and_gives_it_as_often_as_it_is_asked)
         CHECK_EQ(io_unwrap(again), again);
         close(again);
     }
+    again = io_unwrap_last(parcel);
+    CHECK(pread(again, &byte, 1, 0) == 1 && byte == 'x');
+    CHECK_EQ(io_unwrap_last(again), again);
+    close(again);
+    CHECK(io_unwrap(parcel) < 0);
+    CHECK(io_unwrap_last(parcel) < 0);
     close(parcel);
     CHECK_EQ(io_wrap(-1), -EBADF);
     socket_pair(socks);

@@ -1,25 +1,26 @@
+#include "fs/backend/name_set.h"
+
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "copy/base/cleanup.h"
-#include "fs/backend/dir.h"
 
 static int compare(const void *a, const void *b)
 {
     return strcmp(a, b);
 }
 
-bool dir_names_have(const struct dir_names *names, const char *name)
+bool name_set_have(const struct name_set *names, const char *name)
 {
     return tfind(name, &names->root, compare) != NULL;
 }
 
-int dir_names_add(struct dir_names *names, const char *name)
+int name_set_add(struct name_set *names, const char *name)
 {
     OWNED(mem) char *copy = NULL;
 
-    if (dir_names_have(names, name))
+    if (name_set_have(names, name))
         return 0;
     copy = strdup(name);
     if (!copy || !tsearch(copy, &names->root, compare))
@@ -28,7 +29,7 @@ int dir_names_add(struct dir_names *names, const char *name)
     return 0;
 }
 
-void dir_names_remove(struct dir_names *names, const char *name)
+void name_set_remove(struct name_set *names, const char *name)
 {
     char **at = tfind(name, &names->root, compare);
     OWNED(mem) char *copy = at ? *at : NULL;
@@ -51,8 +52,7 @@ static void visit(const void *node, VISIT order, void *arg)
         walk->r = walk->each(*(const char *const *)node, walk->arg);
 }
 
-int dir_names_each(const struct dir_names *names, int (*each)(const char *name, void *arg),
-                   void *arg)
+int name_set_each(const struct name_set *names, int (*each)(const char *name, void *arg), void *arg)
 {
     struct walk walk = {.each = each, .arg = arg};
 
@@ -60,7 +60,7 @@ int dir_names_each(const struct dir_names *names, int (*each)(const char *name, 
     return walk.r;
 }
 
-void dir_names_deinit(struct dir_names *names)
+void name_set_deinit(struct name_set *names)
 {
     tdestroy(names->root, free);
     names->root = NULL;
