@@ -1,6 +1,7 @@
 #!/bin/bash
 # A destination that hangs, or a worker that stands still, holds up no reader, no abort and no other volume.
 . "$(dirname "$0")/lib.sh"
+needs fio
 pool ssd tmpfs
 pool hdd ext4 512M
 pool third tmpfs
@@ -136,4 +137,27 @@ no_fault
 start_ferryfs
 like "$(result db1)" "@(null|success)"
 [[ $(<"$V/host") == hdd ]] || migrate db1 hdd
+
+proves "a disk that hangs under one volume's data holds up no reader, and nobody's other data"
+n_threads() { sed -n 's/^Threads:[[:blank:]]*//p' "/proc/$DAEMON/status"; }
+threads_are() { test "$(n_threads)" "$@"; }
+before=$(n_threads)
+fio --name=hangs --filename="$V/data" --allow_file_create=0 --rw=randwrite --bs=4k --size=64M --direct=1 \
+    --ioengine=libaio --iodepth=60 --time_based --runtime=4 >"$WORLD/said" 2>&1 {TICK}>&- {SAYS}>&- &
+writers=$!
+holds until_true is db1/status in-use
+fsfreeze -f "$POOLS/hdd"
+holds until_true threads_are -ge 20
+all_read_quickly
+began=$(now_ms)
+dd if=/dev/urandom of="$MNT/db2/data" bs=64k count=4 conv=notrunc,fsync status=none || wrong "db2 cannot be written"
+cmp "$MNT/db2/data" "$MNT/db2/data" || wrong "db2 cannot be read"
+under $((1000 * SLOW)) $(($(now_ms) - began)) "ms for another volume's data"
+fails ended "$writers"
+fsfreeze -u "$POOLS/hdd"
+wait "$writers" || wrong "a write failed: $(tail -n 5 "$WORLD/said")"
+holds until_true threads_are -le $((before + 16))
+is_at_rest() { is db1/status available && is db2/status available; }
+holds until_true is_at_rest
+record_world
 finish

@@ -70,6 +70,7 @@ static struct pool_entry told_of(struct rig *rig, const char *name)
 
 TEST(what_the_daemon_uses_is_looked_at_by_no_scan_until_it_is_used_no_more)
 {
+    signal(SIGIO, SIG_IGN);
     EACH_POOL(path)
     {
         struct pool_request use = a_request(POOL_USE, "db"), unuse = a_request(POOL_UNUSE, "db");
