@@ -124,6 +124,14 @@ struct run {
     int signals; /* of a signalfd */
 };
 
+/* A disk holds a thread of ours, which uses what would be freed. */
+static _Noreturn void leave(struct start *start, int r, const struct err *e)
+{
+    if (r < 0)
+        start_fail(start, exit_code_of(r), e->text);
+    _exit(r < 0 ? exit_code_of(r) : EXIT_OK);
+}
+
 static int serve(const struct options *options, struct service *service, struct run *run,
                  struct err *e)
 {
@@ -164,12 +172,13 @@ static int serve(const struct options *options, struct service *service, struct 
     if (stopped < 0) { /* a disk holds the owner: the journal is whole at any moment */
         log_say(LOG_ERR, "the catalogue's disk does not answer; leaving at once");
         mount_detach(mount);
-        if (r < 0)
-            start_fail(&run->start, exit_code_of(r), e->text);
-        _exit(r < 0 ? exit_code_of(r) : EXIT_OK);
+        leave(&run->start, r, e);
     }
     attend_close(attend);
-    mount_close(mount);
+    if (mount_close(mount) < 0) {
+        log_say(LOG_ERR, "the storage of a volume's data does not answer; leaving at once");
+        leave(&run->start, r, e);
+    }
     return r;
 }
 

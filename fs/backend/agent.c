@@ -64,20 +64,32 @@ union order {
     struct pool_request request;
 };
 
-/* A name that cannot be kept is looked at: the lease is broken by that, and nothing else. */
-static void use(struct agent *agent, struct pool_request *request)
+/* One that cannot be kept is looked at: the lease is broken by that, and nothing else. */
+static void use(struct agent *agent, const char *name)
 {
-    request->name[sizeof(request->name) - 1] = '\0';
-    if (request->kind == POOL_UNUSE)
-        name_set_remove(&agent->used, request->name);
-    else if (name_set_add(&agent->used, request->name) < 0)
-        log_say(LOG_ERR, "pool agent: no memory to note that %s is in use", request->name);
+    if (name_set_add(&agent->used, name) < 0)
+        log_say(LOG_ERR, "pool agent: no memory to note that %s is in use", name);
+}
+
+static void use_all(struct agent *agent, int fd)
+{
+    OWNED(mem) char *name = NULL;
+    FILE *names = fd < 0 ? NULL : fdopen(fd, "r");
+    size_t cap = 0;
+
+    if (!names)
+        owned_fd(&fd);
+    while (names && getdelim(&name, &cap, '\0', names) > 0)
+        use(agent, name);
+    if (names)
+        fclose(names);
 }
 
 static void obey(struct agent *agent, union order *order, int fd)
 {
     switch (order->kind) {
     case POOL_ATTACH:
+        use_all(agent, take_fd(&fd));
         agent_attach(agent, &order->attach);
         break;
     case POOL_MARK:
@@ -86,11 +98,12 @@ static void obey(struct agent *agent, union order *order, int fd)
     case POOL_RESCAN:
         agent_scan(agent);
         break;
-    case POOL_USE:
     case POOL_UNUSE:
-        use(agent, &order->request);
+        name_set_remove(&agent->used, order->request.name);
         break;
     default:
+        if (order->kind == POOL_SERVE)
+            use(agent, order->request.name);
         agent_operate(agent, &order->request, take_fd(&fd));
         break;
     }
@@ -119,6 +132,8 @@ static void on_socket(void *arg, uint32_t events)
         agent_end(agent, 1);
         return;
     }
+    if (order.kind != POOL_ATTACH)
+        order.request.name[sizeof(order.request.name) - 1] = '\0';
     obey(agent, &order, take_fd(&fd));
 }
 

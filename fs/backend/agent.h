@@ -25,7 +25,7 @@ struct agent {
     enum agent_stage stage;
     struct pool_attach attach;
     struct backend *pool; /* NULL: not attached */
-    struct name_set used; /* POOL_USE */
+    struct name_set used; /* POOL_SERVE */
     pid_t lock_waiter;    /* 0: none */
     struct operation *operations;
     struct pool_entries batch; /* found and not yet sent */

@@ -13,8 +13,8 @@ struct name_set;
 /* One attached pool; a driver's own struct begins with it. */
 struct backend {
     const struct backend_ops *ops;
-    /* Volumes that the daemon itself has open (POOL_USE): nobody asks who holds them. The agent's;
-     * NULL: none are. */
+    /* Volumes that the daemon itself has open (POOL_SERVE): nobody asks who holds them. The
+     * agent's; NULL: none are. */
     const struct name_set *used;
 };
 

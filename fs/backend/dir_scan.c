@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 #include "copy/base/cleanup.h"
 #include "fs/backend/dir.h"
@@ -34,12 +35,43 @@ static const char *objection(const struct dir *dir, const char *name, const stru
     return text_is_volume_name(name) ? NULL : "no volume's name";
 }
 
-static void describe(const struct statx *stx, struct pool_entry *ret)
+/* Of a file with an ACL the group's bits are its mask, which is nobody's right (acl(5)). What
+ * cannot be told has one. */
+static bool has_acl(const struct dir *dir, const char *name)
 {
+    char path[64 + NAME_MAX];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir->root, name);
+    return lgetxattr(path, "system.posix_acl_access", NULL, 0) >= 0 || !dir_is_absent(errno);
+}
+
+/* Whom the directory keeps away from the file, it keeps away from its bytes. */
+static uint32_t mode_of(const struct dir *dir, const char *name, const struct statx *stx)
+{
+    uint32_t mode = stx->stx_mode & 0777;
+    struct stat st;
+
+    if (!(mode & 0077))
+        return mode;
+    if (fstat(dir->root, &st) < 0 || has_acl(dir, name))
+        return mode & 0700;
+    if (!(st.st_mode & S_IXOTH))
+        mode &= 0770;
+    if (!(st.st_mode & (st.st_gid == stx->stx_gid ? S_IXGRP : S_IXOTH)))
+        mode &= 0707;
+    return mode;
+}
+
+static void describe(const struct dir *dir, const char *name, const struct statx *stx,
+                     struct pool_entry *ret)
+{
+    int64_t mtime_s = stx->stx_mtime.tv_sec;
+
     ret->identity = io_identity_of(stx);
     ret->size_bytes = stx->stx_size;
     ret->allocated_bytes = stx->stx_blocks * DIR_SECTOR_BYTES;
-    ret->mode = stx->stx_mode & 0777;
+    ret->mode = mode_of(dir, name, stx);
+    ret->mtime_s = mtime_s > 0 && mtime_s <= UINT32_MAX ? (uint32_t)mtime_s : 0;
     ret->uid = stx->stx_uid;
     ret->gid = stx->stx_gid;
 }
@@ -61,8 +93,9 @@ int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *re
             return 0;
         }
     } else {
-        describe(&stx, ret);
         why = objection(dir, name, &stx);
+        if (!why)
+            describe(dir, name, &stx, ret);
     }
     ret->kind = why ? POOL_ENTRY_UNLISTED : POOL_ENTRY_VOLUME;
     snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");

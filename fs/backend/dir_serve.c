@@ -24,6 +24,18 @@ static int is_open(const char *name, int *fd, struct err *e)
     return err_set(e, EBUSY, "%s: %s has it open", name, who);
 }
 
+/* Who writes it through us is not who the kernel thinks he is, and would leave those bits. */
+static int may_be_written(const char *name, int fd, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return err_set(e, errno, "cannot look at %s: %s", name, strerror(errno));
+    if (st.st_mode & (S_ISUID | S_ISGID))
+        return err_set(e, EPERM, "%s is setuid or setgid; chmod ug-s its file", name);
+    return 0;
+}
+
 int dir_serve(struct dir *dir, const struct pool_request *request, int fd, struct pool_reply *reply,
               int *ret_fd, struct err *e)
 {
@@ -39,6 +51,8 @@ int dir_serve(struct dir *dir, const struct pool_request *request, int fd, struc
     r = dir_open_expected(dir, request->name, O_RDWR, &request->expect, &file, e);
     if (r == -EAGAIN)
         return err_set(e, EBUSY, "%s: somebody has a lease on it", request->name);
+    if (r == 0)
+        r = may_be_written(request->name, file, e);
     if (r < 0)
         return r;
     if (fcntl(file, F_SETLEASE, F_WRLCK) < 0) {

@@ -27,13 +27,12 @@
 
 /* daemon -> agent */
 enum pool_op {
-    POOL_ATTACH = 1, /* first: struct pool_attach */
+    POOL_ATTACH = 1, /* first: struct pool_attach, fd = the names in use (POOL_SERVE), each with a
+                        NUL behind it; none: none is */
     POOL_MARK,   /* there was no marker: make one with `volume` as the pool's uuid; then as ATTACH
                     goes on */
     POOL_RESCAN, /* look at everything again, and at the space */
-    POOL_USE,    /* name: the daemon has that volume's file open from now on, or will: a look at who
-                    holds it would break its lease. Also before ATTACH */
-    POOL_UNUSE,  /* name: it has not any more */
+    POOL_UNUSE,  /* name: what SERVE began is over */
 
     /* The operations: struct pool_request, answered once by POOL_REPLY with the same id.
      * All are idempotent: a second run, after part or all of a first, ends the same way.
@@ -47,9 +46,11 @@ enum pool_op {
                    ESTALE: not `expect`; ENOENT; EMEDIUMTYPE or EMLINK; EACCES: another's file and
                    we are not root, so its copy could not get its owner */
     POOL_SERVE, /* name expect: open it for reading and writing, with a write lease: nobody else has
-                   it open, and whoever opens it waits. Replies descriptor and identity, sizes.
-                   EBUSY and who; EOPNOTSUPP: no lease can be had there, so nothing would keep
-                   others away; otherwise as CLAIM */
+                   it open, and whoever opens it waits. From now on, whatever the answer, until
+                   UNUSE, no look asks who holds it, which would break that lease. Replies
+                   descriptor and identity, sizes. EBUSY and who; EOPNOTSUPP: no lease can be had
+                   there, so nothing would keep others away; EPERM: setuid or setgid; otherwise as
+                   CLAIM */
     POOL_OPEN,  /* as CLAIM, without a lease and whoever has it open; also finds it as the hidden
                    `cid`, and says so in `found` */
     POOL_ADMIT, /* name size, fd = the source: could a volume of that name, size, owner and mode be
@@ -135,7 +136,8 @@ struct pool_entry {
     char name[NAME_MAX + 1]; /* raw bytes */
     struct io_identity identity;
     uint64_t size_bytes, allocated_bytes;
-    uint32_t mode, uid, gid; /* mode: permission bits */
+    uint32_t mode, uid, gid; /* mode: what others than its owner may do through the directory too */
+    uint32_t mtime_s;        /* unix time, or 0 */
     uint32_t held; /* 1: somebody else has it open for writing, or locked; it cannot be claimed */
     char why[24];  /* UNLISTED: "symlink" "directory" "hard links" "name" ... */
 };

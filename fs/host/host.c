@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -35,43 +36,63 @@ static void set_up(struct host *host, bool up)
     host->events->changed(host->events_arg, host);
 }
 
-static int tell_use(struct host *host, const char *name, bool used)
+int host_use(struct host *host, const char *name)
 {
-    struct pool_request request = {.kind = used ? POOL_USE : POOL_UNUSE};
+    name_set_remove(&host->unused, name);
+    return name_set_add(&host->used, name);
+}
+
+static int tell_unused(const char *name, void *arg)
+{
+    struct pool_request request = {.kind = POOL_UNUSE};
 
     snprintf(request.name, sizeof(request.name), "%s", name);
-    return host_send(host, &request, sizeof(request), -1);
+    return host_send(arg, &request, sizeof(request), -1);
 }
 
-static int tell_used(const char *name, void *arg)
+/* What is told twice does no harm. */
+static void tell_all_unused(struct host *host)
 {
-    return tell_use(arg, name, true);
+    if (name_set_each(&host->unused, tell_unused, host) == 0)
+        name_set_deinit(&host->unused);
 }
 
-/* An agent that was not told breaks our own lease, and nothing else. */
-void host_use(struct host *host, const char *name, bool used)
+/* Without memory it is not looked at until it is used again, or its agent is another. */
+void host_unuse(struct host *host, const char *name)
 {
-    int r = used ? name_set_add(&host->used, name) : 0;
+    name_set_remove(&host->used, name);
+    if (tell_unused(name, host) < 0 && name_set_add(&host->unused, name) < 0)
+        log_say(LOG_ERR, "host %s: no memory to tell its agent that %s is not in use any more",
+                host->config.name, name);
+}
 
-    if (!used)
-        name_set_remove(&host->used, name);
-    if (r == 0 && host->sock >= 0)
-        r = tell_use(host, name, used);
-    if (r < 0)
-        log_say(LOG_WARNING, "host %s: cannot tell its agent that %s is in use: %s",
-                host->config.name, name, strerror(-r));
+static int write_name(const char *name, void *arg)
+{
+    return io_write(*(const int *)arg, name, strlen(name) + 1);
+}
+
+/* A descriptor to read them from, or a negative errno. */
+static int used_names(const struct host *host)
+{
+    OWNED(fd) int fd = memfd_create("names in use", MFD_CLOEXEC);
+    int r = fd < 0 ? -errno : name_set_each(&host->used, write_name, &fd);
+
+    if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+        r = -errno;
+    return r < 0 ? r : take_fd(&fd);
 }
 
 static void attach(struct host *host)
 {
     struct pool_attach attach = {.kind = POOL_ATTACH};
+    OWNED(fd) int names = used_names(host);
 
+    name_set_deinit(&host->unused);
     host->waits = false;
     snprintf(attach.driver, sizeof(attach.driver), "%s", host->config.driver);
     snprintf(attach.path, sizeof(attach.path), "%s", host->config.path);
     host->heard_ns = io_now_ns();
-    if (name_set_each(&host->used, tell_used, host) < 0 ||
-        host_send(host, &attach, sizeof(attach), -1) < 0)
+    if (names < 0 || host_send(host, &attach, sizeof(attach), names) < 0)
         host_lose(host, "its agent takes no orders");
 }
 
@@ -212,6 +233,7 @@ static void watch(void *arg)
     loop_set_timer(host->watch, WATCH_NS);
     if (host->waits)
         attach(host);
+    tell_all_unused(host);
     if (host->sock < 0 || host->scans == 0)
         return;
     if (silent && host->up)
@@ -286,6 +308,7 @@ void host_close(struct host *host)
     await_end(&host->agent);
     owned_fd(&host->agent.pidfd);
     name_set_deinit(&host->used);
+    name_set_deinit(&host->unused);
     free(host);
 }
 

@@ -69,7 +69,8 @@ struct host {
     unsigned failures; /* agents that ended before they had scanned */
     uint32_t next_id;
     struct host_ask *asks;
-    struct name_set used; /* host_use */
+    struct name_set used;   /* host_use */
+    struct name_set unused; /* and its agent is still to be told */
     struct loop_source *sock_source, *child_source, *restart, *watch;
 };
 
@@ -102,9 +103,11 @@ int host_ask(struct host *host, const struct pool_request *request, int fd, uint
 /* done is not called any more. The operation may still run. NULL is allowed. */
 void host_forget(struct host_ask *ask);
 
-/* We have that volume's file open, or will: it is not asked who holds it (POOL_USE, and
- * POOL_UNUSE). An agent that is started anew is told as well. */
-void host_use(struct host *host, const char *name, bool used);
+/* We have that volume's file open, or are about to ask for it (POOL_SERVE): an agent that is
+ * started anew is told too. 0 or -ENOMEM. */
+int host_use(struct host *host, const char *name);
+/* We have it no more (POOL_UNUSE). */
+void host_unuse(struct host *host, const char *name);
 
 /* Look at everything again. */
 void host_rescan(struct host *host);

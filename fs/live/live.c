@@ -16,7 +16,12 @@
 struct live {
     atomic_uint refs;
     int fd;
+    int told_fd; /* an eventfd: who waits for it to be closed; -1: nobody does */
     uint64_t size_bytes;
+    atomic_uint n_errors; /* of flushes */
+    pthread_mutex_t lock; /* guards what follows */
+    unsigned n_busy;
+    struct live_wait *first, **end; /* who waits */
 };
 
 struct live *live_open(int fd, uint64_t size_bytes)
@@ -26,7 +31,10 @@ struct live *live_open(int fd, uint64_t size_bytes)
     if (!live)
         return NULL;
     atomic_init(&live->refs, 1);
+    pthread_mutex_init(&live->lock, NULL);
+    live->end = &live->first;
     live->fd = fd;
+    live->told_fd = -1;
     live->size_bytes = size_bytes;
     return live;
 }
@@ -42,52 +50,39 @@ void live_put(struct live *live)
     if (!live || atomic_fetch_sub_explicit(&live->refs, 1, memory_order_acq_rel) != 1)
         return;
     close(live->fd);
+    if (live->told_fd >= 0 && eventfd_write(live->told_fd, 1) < 0)
+        log_say(LOG_ERR, "cannot tell that a volume's data was closed: %s", strerror(errno));
+    owned_fd(&live->told_fd);
+    pthread_mutex_destroy(&live->lock);
     free(live);
 }
 
-struct closing {
-    struct live *live;
-    int told_fd; /* of the same eventfd: nobody may wait for it any more */
-};
-
-static void *close_file(void *arg)
+static void *put(void *arg)
 {
-    OWNED(mem) struct closing *closing = arg;
-    OWNED(fd) int told_fd = closing->told_fd;
-
-    live_put(closing->live);
-    if (eventfd_write(told_fd, 1) < 0)
-        log_say(LOG_ERR, "cannot tell that a volume's data was closed: %s", strerror(errno));
+    live_put(arg);
     return NULL;
 }
 
-static int start_closing(struct live *live, int fd)
+/* The last one may wait for the storage. */
+static void put_elsewhere(struct live *live)
 {
-    OWNED(mem) struct closing *closing = calloc(1, sizeof(*closing));
-    OWNED(fd) int told_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     pthread_t thread;
-    int r;
 
-    if (!closing || told_fd < 0)
-        return closing ? -errno : -ENOMEM;
-    *closing = (struct closing){live, told_fd};
-    r = -pthread_create(&thread, NULL, close_file, closing);
-    if (r < 0)
-        return r;
-    pthread_detach(thread);
-    take_fd(&told_fd);
-    take_ptr(closing);
-    return 0;
+    if (pthread_create(&thread, NULL, put, live) == 0)
+        pthread_detach(thread);
+    else
+        live_put(live);
 }
 
 int live_close(struct live *live, int *ret_fd)
 {
     OWNED(fd) int fd = eventfd(0, EFD_CLOEXEC);
-    int r = fd < 0 ? -errno : start_closing(live, fd);
+    int told_fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int r = told_fd < 0 ? -errno : 0;
 
-    if (r < 0)
-        live_put(live);
-    else
+    live->told_fd = told_fd;
+    put_elsewhere(live);
+    if (r == 0)
         *ret_fd = take_fd(&fd);
     return r;
 }
@@ -123,9 +118,66 @@ int64_t live_write(struct live *live, const void *buf, size_t n, uint64_t offset
     return r < 0 ? r : (int64_t)wanted;
 }
 
-int live_sync(struct live *live, bool data_only)
+unsigned live_errors(struct live *live)
 {
-    return (data_only ? fdatasync(live->fd) : fsync(live->fd)) < 0 ? -errno : 0;
+    return atomic_load(&live->n_errors);
+}
+
+int live_sync(struct live *live, bool data_only, atomic_uint *seen)
+{
+    int r = (data_only ? fdatasync(live->fd) : fsync(live->fd)) < 0 ? -errno : 0;
+    unsigned n;
+
+    if (r < 0)
+        atomic_fetch_add(&live->n_errors, 1);
+    n = atomic_load(&live->n_errors);
+    if (atomic_exchange(seen, n) != n && r == 0)
+        r = -EIO;
+    return r;
+}
+
+bool live_try(struct live *live)
+{
+    bool now;
+
+    pthread_mutex_lock(&live->lock);
+    now = live->n_busy < LIVE_BUSY_MAX;
+    live->n_busy += now ? 1 : 0;
+    pthread_mutex_unlock(&live->lock);
+    return now;
+}
+
+bool live_enter(struct live *live, struct live_wait *wait)
+{
+    bool now;
+
+    pthread_mutex_lock(&live->lock);
+    now = live->n_busy < LIVE_BUSY_MAX;
+    if (now) {
+        live->n_busy++;
+    } else {
+        wait->next = NULL;
+        *live->end = wait;
+        live->end = &wait->next;
+    }
+    pthread_mutex_unlock(&live->lock);
+    return now;
+}
+
+struct live_wait *live_leave(struct live *live)
+{
+    struct live_wait *next;
+
+    pthread_mutex_lock(&live->lock);
+    next = live->first;
+    if (next)
+        live->first = next->next;
+    else
+        live->n_busy--;
+    if (!live->first)
+        live->end = &live->first;
+    pthread_mutex_unlock(&live->lock);
+    return next;
 }
 
 int live_allocate(struct live *live, int mode, uint64_t offset, uint64_t n)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +20,9 @@ struct live *live_ref(struct live *live);
 /* The last one closes the file, which may wait for the storage. NULL is allowed. */
 void live_put(struct live *live);
 /*
- * Let go of the last reference, in a thread of its own. *ret_fd, the caller's, is readable once the
- * file is closed. 0 or a negative errno: then it was closed here and now.
+ * Let go of a reference, after which no other is taken, without waiting. *ret_fd, the caller's, is
+ * readable once the last one is gone and the file is closed. 0 or a negative errno: then nothing
+ * tells of that.
  */
 int live_close(struct live *live, int *ret_fd);
 static inline void owned_live(struct live **live)
@@ -36,8 +38,13 @@ static inline void owned_live(struct live **live)
 int64_t live_read(struct live *live, void *buf, size_t n, uint64_t offset);
 int64_t live_write(struct live *live, const void *buf, size_t n, uint64_t offset);
 
-/* As fsync(2), or fdatasync(2). 0 or a negative errno. */
-int live_sync(struct live *live, bool data_only);
+/*
+ * As fsync(2), or fdatasync(2). The kernel tells of a write that failed once, and all who have the
+ * volume open share its file: each is told, by *seen, which is his own, and begins as
+ * live_errors(). 0 or a negative errno.
+ */
+int live_sync(struct live *live, bool data_only, atomic_uint *seen);
+unsigned live_errors(struct live *live);
 
 /* As fallocate(2): FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE and FALLOC_FL_ZERO_RANGE. Beyond the
  * end: -EPERM, for the size is fixed. 0 or a negative errno. */
@@ -45,6 +52,21 @@ int live_allocate(struct live *live, int mode, uint64_t offset, uint64_t n);
 
 /* As lseek(2) with SEEK_DATA or SEEK_HOLE. The offset, or a negative errno. */
 int64_t live_seek(struct live *live, uint64_t offset, int whence);
+
+/*
+ * Who works on it. At most LIVE_BUSY_MAX do at once: each waits for the storage in a thread. True:
+ * the caller is one of them, until live_leave. False: `wait`, which is the caller's, stands in the
+ * queue, and whoever gets it from live_leave goes on with it instead.
+ */
+#define LIVE_BUSY_MAX 64
+struct live_wait {
+    struct live_wait *next;
+};
+bool live_enter(struct live *live, struct live_wait *wait);
+bool live_try(struct live *live); /* The same for who has nothing yet that could wait. */
+/* What is next, to be done by the caller, who stays one of them; NULL: nothing, he is not any more.
+ */
+struct live_wait *live_leave(struct live *live);
 
 /*
  * Is the lease still whole? False: somebody waits to open the file past us, or has done so. Where

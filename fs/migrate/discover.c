@@ -14,6 +14,7 @@
 #include "copy/base/cleanup.h"
 #include "copy/base/log.h"
 #include "fs/migrate/migration.h"
+#include "fs/migrate/use.h"
 
 #define TAKEN_MAX 10000 /* strangers that are remembered by name, a host */
 
@@ -97,17 +98,28 @@ static uint32_t see(struct vol *v, const struct pool_entry *entry)
     uint32_t events = 0;
 
     if (v->size_bytes != entry->size_bytes || v->allocated_bytes != entry->allocated_bytes ||
-        v->mode != entry->mode || v->uid != entry->uid || v->gid != entry->gid)
+        v->mtime_s != entry->mtime_s || v->mode != entry->mode || v->uid != entry->uid ||
+        v->gid != entry->gid)
         events |= EVENT_BIT(EVENT_SIZE);
     if (v->held != (entry->held != 0))
         events |= EVENT_BIT(EVENT_STATUS);
     v->size_bytes = entry->size_bytes;
     v->allocated_bytes = entry->allocated_bytes;
     v->mode = (uint16_t)(entry->mode & 0777);
+    v->mtime_s = entry->mtime_s;
     v->uid = entry->uid;
     v->gid = entry->gid;
     v->held = entry->held;
     return events;
+}
+
+/* News of a file that has just grown may still be on its way. */
+void world_see(struct vol *v, const struct pool_reply *reply)
+{
+    if (v->size_bytes != reply->size_bytes || v->allocated_bytes != reply->allocated_bytes)
+        world_touch(v, EVENT_BIT(EVENT_SIZE));
+    v->size_bytes = reply->size_bytes;
+    v->allocated_bytes = reply->allocated_bytes;
 }
 
 static void found_new(struct service *s, struct host *host, const struct pool_entry *entry)
@@ -290,7 +302,7 @@ static bool may_be(const struct vol *v, const struct pool_entry *entry)
 static void unlist(struct service *s, struct vol *v, struct host *host)
 {
     v->seen = host->scans + 1;
-    if (v->migration || v->admission || v->unlisted)
+    if (v->migration || v->admission || v->unlisted || use_is(v))
         return;
     v->unlisted = true;
     world_hide(v);

@@ -16,6 +16,7 @@
 #include "fs/migrate/evacuate.h"
 #include "fs/migrate/events.h"
 #include "fs/migrate/refuse.h"
+#include "fs/migrate/use.h"
 
 #define CHECK_NS (1900 * UINT64_C(1000000)) /* a write answers within 2 s */
 #define PROBES   8                          /* at a time: each claims a volume for a moment */
@@ -250,7 +251,7 @@ static struct vol *next_volume(struct evacuation_check *c)
     while (c->next < c->n_volumes && io_now_ns() < c->deadline_ns) {
         struct vol *v = world_volume_by_number(c->site->service, c->volumes[c->next++]);
 
-        if (v && !v->migration)
+        if (v && !v->migration && !use_is(v))
             return v;
     }
     return NULL;

@@ -89,7 +89,9 @@ static void delist(struct migration *m)
 static void fill(struct migration *m, struct site *to, uid_t uid, const struct pool_reply *claim)
 {
     const struct vol *v = m->vol;
+    struct volume record;
 
+    vol_recall(v, &record);
     m->from = world_site(m->service, v->record.host);
     m->to = to;
     m->job.number = catalog_next_job(m->service->catalog);
@@ -112,7 +114,7 @@ static void fill(struct migration *m, struct site *to, uid_t uid, const struct p
     m->destination.role = COPY_DESTINATION;
     m->destination.state = COPY_INTENT;
     m->destination.size_bytes = claim->size_bytes;
-    m->destination.epoch = v->record.epoch + 1;
+    m->destination.epoch = record.epoch + 1;
     m->destination.since_s = m->job.stat.queued_at_s;
     m->source = v->identity;
     m->source_mtime_ns = claim->mtime_ns;

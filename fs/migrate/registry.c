@@ -215,7 +215,6 @@ void vol_keep(struct vol *v, const struct volume *record)
     v->record.number = record->number;
     v->record.host = world_word(v->service, record->host);
     uuid_copy(v->record.primary, record->primary);
-    v->record.epoch = record->epoch;
     v->record.status = record->status;
     v->record.previous_status = record->previous_status;
     v->record.last_result = record->last_result;
@@ -234,7 +233,6 @@ void vol_recall(const struct vol *v, struct volume *ret)
     snprintf(ret->name, sizeof(ret->name), "%s", v->name);
     snprintf(ret->host, sizeof(ret->host), "%s", v->record.host);
     uuid_copy(ret->primary, v->record.primary);
-    ret->epoch = v->record.epoch;
     ret->status = v->record.status;
     ret->previous_status = v->record.previous_status;
     ret->last_result = v->record.last_result;

@@ -25,7 +25,9 @@ void admission_on_retained(void *arg, const struct pool_reply *reply, int fd)
 /* What a look tells; that nothing was written shows only when all bytes are compared. */
 bool admission_was_written(const struct admission *a)
 {
+    struct volume record;
+
+    vol_recall(a->vol, &record);
     return a->claim.mtime_ns != a->retained.volume_mtime_ns ||
-           a->claim.size_bytes != a->retained.size_bytes ||
-           a->retained.epoch + 1 != a->vol->record.epoch;
+           a->claim.size_bytes != a->retained.size_bytes || a->retained.epoch + 1 != record.epoch;
 }

@@ -99,6 +99,7 @@ struct view_volume *world_show_volume(struct service *s, const struct vol *v)
     to->retained = retained_line(s, v);
     to->size_bytes = v->size_bytes;
     to->allocated_bytes = v->allocated_bytes;
+    to->mtime_s = v->mtime_s;
     to->uid = v->uid;
     to->gid = v->gid;
     to->mode = v->mode;

@@ -165,15 +165,6 @@ static void try_host(struct admission *a)
     }
 }
 
-/* News of a file that has just grown may still be on its way. */
-static void see_volume(struct vol *v, const struct pool_reply *claim)
-{
-    if (v->size_bytes != claim->size_bytes || v->allocated_bytes != claim->allocated_bytes)
-        world_touch(v, EVENT_BIT(EVENT_SIZE));
-    v->size_bytes = claim->size_bytes;
-    v->allocated_bytes = claim->allocated_bytes;
-}
-
 static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
 {
     struct admission *a = arg;
@@ -187,7 +178,7 @@ static void on_claimed(void *arg, const struct pool_reply *reply, int fd)
         return;
     }
     a->claim = *reply;
-    see_volume(a->vol, reply);
+    world_see(a->vol, reply);
     if (a->restores && admission_was_written(a)) {
         err_set(&e, ESTALE, "it was written since it left %s", a->retained.host);
         admission_refuse(a, &e);

@@ -65,14 +65,6 @@ static void tell_status(const struct use *use)
         world_touch(v, EVENT_BIT(EVENT_STATUS));
 }
 
-static void tell_host(const struct use *use, enum pool_op op)
-{
-    struct site *site = world_site(use->service, use->host);
-
-    if (site)
-        host_use(site->host, use->name, op == POOL_USE);
-}
-
 static void free_use(struct use *use)
 {
     host_forget(use->ask);
@@ -82,13 +74,27 @@ static void free_use(struct use *use)
     free(use);
 }
 
+/* A file that took the name of one that is still open may be in use as well. */
+static bool is_used_at(const struct service *s, const char *host, const char *name)
+{
+    for (size_t i = 0; i < s->uses.n; i++) {
+        const struct use *use = s->uses.items[i];
+
+        if (strcmp(use->host, host) == 0 && strcmp(use->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void end(struct use *use)
 {
+    struct site *site = world_site(use->service, use->host);
     size_t at;
 
-    tell_host(use, POOL_UNUSE);
     if (table_find(&use->service->uses, &use->volume, compare, &at))
         table_remove(&use->service->uses, at);
+    if (site && !is_used_at(use->service, use->host, use->name))
+        host_unuse(site->host, use->name);
     tell_status(use);
     free_use(use);
 }
@@ -142,8 +148,10 @@ static void guard(void *arg);
 /* Without memory for the timer nobody is told who gets past us. */
 static void guard_later(struct service *s)
 {
-    if (s->guard || loop_add_timer(s->loop, guard, s, &s->guard) == 0)
-        loop_set_timer(s->guard, GUARD_NS);
+    if (s->guarding || (!s->guard && loop_add_timer(s->loop, guard, s, &s->guard) < 0))
+        return;
+    s->guarding = true;
+    loop_set_timer(s->guard, GUARD_NS);
 }
 
 static void begin(struct use *use, int fd, uint64_t size_bytes)
@@ -173,10 +181,13 @@ static void on_again(void *arg)
 static void on_served(void *arg, const struct pool_reply *reply, int fd)
 {
     struct use *use = arg;
+    struct vol *v = world_volume_by_number(use->service, use->volume);
     struct err e;
 
     use->ask = NULL;
     if (reply->error == 0 && fd >= 0) {
+        if (v)
+            world_see(v, reply);
         begin(use, fd, reply->size_bytes);
         return;
     }
@@ -207,6 +218,13 @@ static int may_serve(const struct vol *v, struct err *e)
     return 0;
 }
 
+static int ask_host(struct use *use, struct host *host, const struct pool_request *request)
+{
+    int r = host_use(host, use->name);
+
+    return r < 0 ? r : host_ask(host, request, -1, ASK_NS, on_served, use, &use->ask);
+}
+
 static void ask(struct use *use)
 {
     struct vol *v = world_volume_by_number(use->service, use->volume);
@@ -218,13 +236,13 @@ static void ask(struct use *use)
         request.expect = v->identity;
         snprintf(request.name, sizeof(request.name), "%s", use->name);
         snprintf(use->host, sizeof(use->host), "%s", v->record.host);
-        tell_host(use, POOL_USE);
-        r = host_ask(world_site(use->service, use->host)->host, &request, -1, ASK_NS, on_served,
-                     use, &use->ask);
+        r = ask_host(use, world_site(use->service, use->host)->host, &request);
         if (r < 0)
             err_set(&e, -r, "%s cannot be asked: %s", use->host, strerror(-r));
     }
-    if (r < 0)
+    if (r == -EAGAIN) /* many ask at once */
+        loop_set_timer(use->again, AGAIN_NS);
+    else if (r < 0)
         give_up(use, &e);
 }
 
@@ -323,6 +341,7 @@ static void guard(void *arg)
     struct service *s = arg;
     bool any = false;
 
+    s->guarding = false;
     for (size_t i = 0; i < s->uses.n; i++) {
         struct use *use = s->uses.items[i];
         bool passed = use->live && !live_is_ours(use->live);
@@ -351,8 +370,13 @@ void use_stop_all(struct service *s)
 {
     struct err e = {ESHUTDOWN, "ferryfs is stopping"};
 
-    for (size_t i = 0; i < s->uses.n; i++)
-        refuse_all(s->uses.items[i], &e);
+    for (size_t i = 0; i < s->uses.n; i++) {
+        struct use *use = s->uses.items[i];
+
+        host_forget(take_ptr(use->ask));
+        loop_stop_timer(use->again);
+        refuse_all(use, &e);
+    }
 }
 
 void use_forget_all(struct service *s)

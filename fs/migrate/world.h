@@ -29,7 +29,6 @@ struct vol_record {
     uint64_t number;
     const char *host; /* a word of the service */
     uuid_t primary;
-    uint64_t epoch;
     uint64_t last_job;
     enum volume_status status : 8, previous_status : 8;
     enum result last_result : 8;
@@ -46,6 +45,7 @@ struct vol {
     uint32_t dirty;    /* EVENT_BITs since it was shown */
     uint32_t place;    /* in the order of the numbers, of those that are shown */
     uint32_t uid, gid; /* of its file */
+    uint32_t mtime_s;  /* of its file, unix time */
     uint16_t mode;     /* permission bits */
     bool moved : 1;    /* it was switched in this run: late news of its old places may be about */
     bool held : 1;     /* somebody else has its file open for writing, or locked */
@@ -138,9 +138,10 @@ struct service {
     bool scheduling; /* under way */
     bool look_again;
     struct table uses;         /* struct use, by the volume's number */
-    struct loop_source *guard; /* looks whether others keep away from them */
-    struct table left;         /* struct copy: recorded, and not primary */
-    bool left_is_known;        /* no commit since it was filled */
+    struct loop_source *guard; /* looks whether others keep away from them, while it is set */
+    bool guarding;
+    struct table left;  /* struct copy: recorded, and not primary */
+    bool left_is_known; /* no commit since it was filled */
     pthread_t thread;
     int ready_fd; /* an eventfd: the first look at the pools is over */
     int ended_fd; /* an eventfd: the thread does no more */
@@ -180,6 +181,9 @@ bool world_is_left_copy(struct service *s, const char *host, const struct pool_e
 void world_know_left(struct service *s); /* s->left; without memory: as it was known last */
 void world_forget_left(struct service *s);
 void world_forget_taken(struct site *site);
+
+/* An operation has told sizes of its file. */
+void world_see(struct vol *v, const struct pool_reply *reply);
 
 /* save.c */
 void world_save_discoveries(struct service *s);

@@ -14,9 +14,8 @@ void data_begin(struct mount *mount, struct handle *handle, struct live *live);
 void data_end(struct mount *mount, struct handle *handle);
 
 /* Requests about a handle that has `live`; struct fuse_lowlevel_ops says what they are. */
-void data_read(fuse_req_t req, const struct handle *handle, size_t size, off_t offset);
-void data_write(fuse_req_t req, const struct handle *handle, const char *bytes, size_t n,
-                off_t offset);
-void data_fsync(fuse_req_t req, const struct handle *handle, bool data_only);
-void data_fallocate(fuse_req_t req, const struct handle *handle, int mode, off_t offset, off_t n);
-void data_lseek(fuse_req_t req, const struct handle *handle, off_t offset, int whence);
+void data_read(fuse_req_t req, struct handle *handle, size_t n, off_t offset);
+void data_write(fuse_req_t req, struct handle *handle, const char *bytes, size_t n, off_t offset);
+void data_fsync(fuse_req_t req, struct handle *handle, bool data_only);
+void data_fallocate(fuse_req_t req, struct handle *handle, int mode, off_t offset, off_t n);
+void data_lseek(fuse_req_t req, struct handle *handle, off_t offset, int whence);

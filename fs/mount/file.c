@@ -48,10 +48,13 @@ static int begin(struct mount *mount, fuse_req_t req, fuse_ino_t ino,
         r = may_open(&node, fi, own);
     if (r == 0)
         r = handle_open(mount, &node, &caller, own, ret);
-    if (r == 0 && node.attr->data && data_prepare(*ret) < 0) {
-        handle_remove(mount, *ret);
-        handle_put(take_ptr(*ret));
-        r = -ENOMEM;
+    if (r == 0 && node.attr->data) {
+        node_stat(mount, &of, &node, &(*ret)->stat);
+        r = data_prepare(*ret);
+        if (r < 0) {
+            handle_remove(mount, *ret);
+            handle_put(take_ptr(*ret));
+        }
     }
     if (r == 0 && node.attr->feed)
         feed_reader_init(&(*ret)->reader, node.attr->feed(&of));

@@ -34,7 +34,9 @@ struct handle {
     bool own;             /* opened by the thread that touches files: what it writes is nothing */
     struct handle *next_due;   /* in the owner's hands */
     struct feed_reader reader; /* of a file that grows */
-    struct request *closing;   /* of `data`: what tells the owner that it was closed */
+    struct stat stat;   /* of `data`, as it was opened: what is told once the volume has gone */
+    atomic_uint errors; /* of `data`: those that its user was told of (live_sync) */
+    struct request *closing; /* of `data`: what tells the owner that it was closed */
 
     /* Guarded by the mount's lock: */
     struct snapshot *snapshot;    /* NULL: nothing was read yet */

@@ -39,6 +39,7 @@ void mount_put(struct mount *mount)
     touch_close(mount);
     view_put(mount->known);
     owned_fd(&mount->ended_fd);
+    owned_fd(&mount->over_fd);
     pthread_mutex_destroy(&mount->lock);
     free(mount->path);
     free(mount);
@@ -60,7 +61,8 @@ static struct mount *make(const struct mount_config *config, struct service *ser
     mount->n_threads = config->n_threads ? config->n_threads : THREADS;
     clock_gettime(CLOCK_REALTIME, &mount->since);
     mount->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (mount->ended_fd < 0 || touch_open(mount) < 0) {
+    mount->over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (mount->ended_fd < 0 || mount->over_fd < 0 || touch_open(mount) < 0) {
         mount_put(mount);
         return NULL;
     }
@@ -114,15 +116,21 @@ void mount_detach(struct mount *mount)
         log_say(LOG_WARNING, "cannot unmount %s: %s", mount->path, strerror(-r));
 }
 
-void mount_close(struct mount *mount)
+int mount_close(struct mount *mount)
 {
+    int r;
+
     if (!mount)
-        return;
+        return 0;
     touch_stop(mount);
     park_end_all(mount);
     mount_detach(mount);
-    serve_stop(mount);
-    mount_put(mount);
+    r = serve_stop(mount);
+    if (r < 0)
+        session_abort(mount);
+    else
+        mount_put(mount);
+    return r;
 }
 
 void mount_changed(void *arg, enum about about, uint64_t number, uint32_t events)

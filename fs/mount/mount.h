@@ -47,9 +47,10 @@ void mount_detach(struct mount *mount);
 
 /*
  * Unmount (lazily where it is busy), end every parked read with EINTR, join the threads. Requests
- * that the owner still holds must have been answered before. NULL is allowed.
+ * that the owner still holds must have been answered before. NULL is allowed. 0, or -ETIMEDOUT: the
+ * storage of a volume's data hangs; everybody is let go, and only _exit(2) is left, and it is safe.
  */
-void mount_close(struct mount *mount);
+int mount_close(struct mount *mount);
 
 /* service_change_fn; arg: the mount. Wakes polls and blocked reads, touches files for inotify. */
 void mount_changed(void *arg, enum about about, uint64_t number, uint32_t events);

@@ -109,13 +109,13 @@ static void stat_dir(const struct attr_of *of, const struct node *node, struct s
     st->st_mtim = attr_changed(of, &by_members);
 }
 
-static void stat_data(const struct attr_of *of, const struct node *node, struct stat *st)
+static void stat_data(const struct attr_of *of, struct stat *st)
 {
     st->st_mode = S_IFREG | of->volume->mode;
     st->st_nlink = 1;
     st->st_size = (off_t)of->volume->size_bytes;
     st->st_blocks = (blkcnt_t)(of->volume->allocated_bytes / 512);
-    st->st_mtim = attr_changed(of, node->attr);
+    st->st_mtim.tv_sec = of->volume->mtime_s;
     st->st_uid = of->volume->uid;
     st->st_gid = of->volume->gid;
 }
@@ -152,7 +152,7 @@ int node_stat(const struct mount *mount, const struct attr_of *of, const struct 
 
     st.st_blksize = 4096;
     if (node->attr && node->attr->data)
-        stat_data(of, node, &st);
+        stat_data(of, &st);
     else if (node->attr)
         r = stat_file(mount, of, node, &st);
     else
@@ -292,10 +292,24 @@ static void reply_attr(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_attr(req, &st, node_attr_timeout(&node));
 }
 
+/* Who has `data` open goes on when the volume has gone, as with any file. */
+static bool reply_attr_of_gone(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+    struct mount *mount = mount_of(req);
+    OWNED(handle) struct handle *handle = fi ? handle_get(mount, fi->fh, ino) : NULL;
+    OWNED(view) struct view *view = view_get(mount->views);
+    struct attr_of of;
+
+    if (!handle || !handle->live || node_find(view, &handle->node, &of) == 0)
+        return false;
+    fuse_reply_attr(req, &handle->stat, 0);
+    return true;
+}
+
 void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    (void)fi;
-    reply_attr(req, ino);
+    if (!reply_attr_of_gone(req, ino, fi))
+        reply_attr(req, ino);
 }
 
 /* truncate and utimes mean nothing; a size is changed by those who may write, though. A volume's

@@ -10,6 +10,7 @@
 #include "fs/mount/serve.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +23,18 @@
 #include "fs/mount/state.h"
 #include "fs/mount/touch.h"
 
-#define SPARE_MAX 12 /* that come back from storage and stay, beyond those that serve always */
+#define PAGE_BYTES 4096
+#define STOP_MS    1000
+#define SPARE_MAX  12 /* that come back from storage and stay, beyond those that serve always */
 
 struct server {
     struct mount *mount;
     struct server *next, *next_ended;
     pthread_t thread;
-    void *bytes;            /* of a request */
-    void *io;               /* serve_buffer; NULL: it was not asked for yet */
+    void *bytes; /* of a request */
+    void *io;    /* serve_buffer, for n_io bytes; NULL: it was not asked for yet */
+    size_t n_io;
+    atomic_bool over;       /* it does no more */
     _Atomic uint64_t turns; /* odd while it serves a request */
     uint64_t seen;          /* to serve_is_alive */
 };
@@ -81,6 +86,16 @@ static bool is_spare(struct mount *mount)
     return false;
 }
 
+/* Also of a thread that is cancelled. */
+static void tell_over(void *arg)
+{
+    struct server *server = arg;
+
+    atomic_store(&server->over, true);
+    if (eventfd_write(server->mount->over_fd, 1) < 0 && errno != EAGAIN)
+        log_say(LOG_ERR, "cannot tell that a thread has ended: %s", strerror(errno));
+}
+
 static void *serve(void *arg)
 {
     struct server *server = arg;
@@ -89,6 +104,7 @@ static void *serve(void *arg)
     int r = 1;
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_cleanup_push(tell_over, server);
     self = server;
     wait_for_all(mount);
     while (r > 0 && !atomic_load(&mount->stopping) && !is_spare(mount)) {
@@ -104,6 +120,7 @@ static void *serve(void *arg)
     server->next_ended = mount->ended;
     mount->ended = server;
     pthread_mutex_unlock(&mount->lock);
+    pthread_cleanup_pop(1);
     return NULL;
 }
 
@@ -158,7 +175,8 @@ static int start_until(struct mount *mount, unsigned n)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&mount->lock);
-    join_ended(mount);
+    if (!atomic_load(&mount->stopping)) /* else they are the stopping thread's */
+        join_ended(mount);
     while (r == 0 && atomic_load(&mount->n_serving) < n && !atomic_load(&mount->stopping))
         r = add(mount);
     pthread_mutex_unlock(&mount->lock);
@@ -205,10 +223,13 @@ void serve_return(struct server *server)
 
 void *serve_buffer(struct server *server, size_t n)
 {
-    if (n > SESSION_IO_BYTES)
-        return NULL;
+    if (server->io && n <= server->n_io)
+        return server->io;
+    free(server->io);
+    server->n_io = (n / PAGE_BYTES + 1) * PAGE_BYTES;
+    server->io = aligned_alloc(PAGE_BYTES, server->n_io);
     if (!server->io)
-        server->io = io_buffers(SESSION_IO_BYTES);
+        server->n_io = 0;
     return server->io;
 }
 
@@ -227,10 +248,37 @@ bool serve_is_alive(struct mount *mount)
     return alive;
 }
 
+static bool all_are_over(const struct server *servers)
+{
+    for (const struct server *server = servers; server; server = server->next)
+        if (!atomic_load(&server->over))
+            return false;
+    return true;
+}
+
+/* One that is at a request whose storage hangs ends when that does. */
+static int await_all(const struct mount *mount, const struct server *servers)
+{
+    struct pollfd one = {.fd = mount->over_fd, .events = POLLIN};
+    uint64_t began_ns = io_now_ns();
+    eventfd_t n;
+
+    while (!all_are_over(servers)) {
+        uint64_t spent_ms = (io_now_ns() - began_ns) / 1000000;
+
+        if (spent_ms >= STOP_MS)
+            return -ETIMEDOUT;
+        if (poll(&one, 1, (int)(STOP_MS - spent_ms)) == 1 && eventfd_read(mount->over_fd, &n) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
 /* No thread is started any more, and those that have ended are joined with the others. */
-void serve_stop(struct mount *mount)
+int serve_stop(struct mount *mount)
 {
     struct server *servers;
+    int r;
 
     pthread_mutex_lock(&mount->lock);
     atomic_store(&mount->stopping, true);
@@ -239,11 +287,13 @@ void serve_stop(struct mount *mount)
     for (struct server *server = servers; server; server = server->next)
         pthread_cancel(server->thread);
     pthread_mutex_unlock(&mount->lock);
-    while (servers) {
+    r = await_all(mount, servers);
+    while (servers && r == 0) {
         struct server *server = servers;
 
         servers = server->next;
         pthread_join(server->thread, NULL);
         free_server(server);
     }
+    return r;
 }

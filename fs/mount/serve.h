@@ -13,8 +13,9 @@ struct server;
  * request is served, and serve_stop ends those that were started. */
 int serve_start(struct mount *mount);
 bool serve_is_alive(struct mount *mount); /* mount_is_alive */
-/* Stop and join them. */
-void serve_stop(struct mount *mount);
+/* Stop and join them. 0, or -ETIMEDOUT: one is at a request whose storage hangs, and uses the
+ * mount. */
+int serve_stop(struct mount *mount);
 
 /*
  * For a serving thread, in the middle of a request that is about to wait for storage: it is not
@@ -23,6 +24,5 @@ void serve_stop(struct mount *mount);
  */
 struct server *serve_leave(struct mount *mount);
 void serve_return(struct server *server);
-/* The thread's own memory for n bytes, good for direct I/O, until its next request. NULL: there is
- * none, or n is above SESSION_IO_BYTES. */
+/* The thread's own memory for n bytes, until its next request. NULL: there is none. */
 void *serve_buffer(struct server *server, size_t n);

@@ -29,6 +29,8 @@ static void init(void *userdata, struct fuse_conn_info *conn)
     struct mount *mount = userdata;
 
     conn->max_write = SESSION_IO_BYTES;
+    /* Nobody but its users changes what `data` holds: it need not be asked for before each read. */
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
     conn->max_background = BACKGROUND_MAX;
     conn->congestion_threshold = BACKGROUND_MAX;
     mount->met = true;
@@ -178,4 +180,9 @@ void session_close(struct mount *mount)
     if (mount->session)
         fuse_session_destroy(mount->session);
     mount->session = NULL;
+}
+
+void session_abort(struct mount *mount)
+{
+    close(fuse_session_fd(mount->session));
 }

@@ -23,3 +23,5 @@ int session_open(struct mount *mount, const struct mount_config *config, struct 
 int session_receive(struct mount *mount, struct fuse_buf *buf);
 /* Let go of the connection: whoever still waits for an answer gets ECONNABORTED. */
 void session_close(struct mount *mount);
+/* The same of a mount that a thread still uses. Only _exit(2) may follow. */
+void session_abort(struct mount *mount);

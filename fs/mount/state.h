@@ -43,6 +43,7 @@ struct mount {
     unsigned n_threads;    /* that serve at least */
     atomic_uint n_serving; /* that wait for a request, or are at one that waits for nothing */
     int ended_fd;
+    int over_fd;          /* eventfd: a thread does no more */
     atomic_bool stopping; /* for those that are never idle */
     struct toucher *toucher;
     struct view *known; /* to the owner: the volumes that the kernel may remember */

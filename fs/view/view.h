@@ -70,6 +70,7 @@ struct view_dates {
 
 struct view_volume {
     atomic_uint refs;
+    uint32_t mtime_s; /* of its file, unix time; 0: not known */
     uint64_t number;
     uuid_t uuid;
     const char *host; /* of the service, as target is */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # VOLUME/data is the volume's file: its bytes, size, mode and owner, and while it is open the volume is in use.
 . "$(dirname "$0")/lib.sh"
-needs python3 inotifywait flock
+needs python3 inotifywait flock setfacl
 pool ssd ext4 512M
 pool hdd tmpfs
 volume ssd db1 16M dense
@@ -30,11 +30,32 @@ holds until_true mode_is 644
 holds as_nobody cmp "$D" "$D"
 says "open EACCES" as_nobody "$BIN/op" write "$D" x
 
+proves "nobody may do with it what he may not do with the file"
+chmod 0660 "$P"
+holds until_true mode_is 660
+setfacl -m u:65534:r "$P"
+holds until_true mode_is 600
+setfacl -b "$P"
+chmod 0666 "$P"
+holds until_true mode_is 666
+chmod 0750 "$POOLS/ssd"
+says ok op write "$MNT/.control/rescan" 1
+holds until_true mode_is 600 # of a group that the directory does not know either
+fails as_nobody cat "$D" 2>/dev/null
+chmod 0755 "$POOLS/ssd"
+chmod 4755 "$P"
+says ok op write "$MNT/.control/rescan" 1
+holds until_true mode_is 755
+says "open EPERM" op open "$D" rw
+like "$(<"$V/migrate/message")" "refused EPERM: db1 is setuid or setgid*"
+chmod 0644 "$P"
+holds until_true mode_is 644
+
 proves "from the first open to the last close the volume is in use, which wakes who watches it"
 holds until_true at_rest db1
 timeout $((20 * SLOW)) inotifywait -e modify "$V/status" >"$WORLD/watch" 2>&1 {TICK}>&- {SAYS}>&- &
 watcher=$!
-holds until_true grep -q established "$WORLD/watch"
+holds until_true grep -qs established "$WORLD/watch"
 exec {ONE}<"$D"
 eq "$(<"$V/status")" in-use
 wait "$watcher" || wrong "inotifywait was not woken: $(<"$WORLD/watch")"
@@ -77,6 +98,16 @@ holds cmp "$D" "$WORLD/expected"
 exec {ONE}<&-
 holds until_true at_rest db1
 holds cmp "$P" "$WORLD/expected"
+record_world
+
+proves "its time is that of the file"
+touch -d @1500000000 "$P"
+time_is() { [[ $(stat -c %Y "$D") == "$1" ]]; }
+holds until_true time_is 1500000000
+says ok op pwrite "$D" x 5
+time_is_new() { (($(stat -c %Y "$D") > 1500000000)); }
+holds until_true time_is_new
+holds until_true at_rest db1
 record_world
 
 proves "punched and zeroed ranges go through, stay sparse, and are found by who looks for holes"
@@ -189,6 +220,34 @@ says "open EAGAIN" op open "$P" rn
 says ok op write "$D" abc
 exec {ONE}<&-
 holds until_true at_rest db1
+holds until_true is .control/health ok
+record_world
+
+proves "who has it open goes on when the file gets a second name, another, or is removed; the name is not in use then"
+volume ssd leaving 8M dense
+holds until_true lists leaving
+exec {ONE}<>"$MNT/leaving/data"
+ln "$POOLS/ssd/leaving" "$POOLS/ssd/.second"
+says ok op write "$MNT/.control/rescan" 1
+eq "$(<"$MNT/leaving/status")" in-use
+rm "$POOLS/ssd/.second"
+expected=$(sum "$MNT/leaving/data")
+mv "$POOLS/ssd/leaving" "$POOLS/ssd/left"
+is_gone() { [[ ! -e $MNT/leaving ]]; }
+holds until_true is_gone
+eq "$(sha256sum <&"$ONE" | cut -d' ' -f1)" "$expected"
+{ printf 'written' >&"$ONE"; } 2>/dev/null && wrong "it was written beyond its end"
+volume ssd leaving 4M dense
+holds until_true lists leaving
+exec {TWO}<>"$MNT/leaving/data"
+rm "$POOLS/ssd/left"
+exec {ONE}<&-
+says ok op write "$MNT/.control/rescan" 1
+says "open EAGAIN" op open "$POOLS/ssd/leaving" rn
+eq "$(<"$MNT/leaving/status")" in-use
+exec {TWO}<&-
+holds until_true at_rest leaving
+says ok op open "$POOLS/ssd/leaving" rwn
 holds until_true is .control/health ok
 record_world
 

@@ -160,4 +160,28 @@ holds until_true threads_are -le $((before + 16))
 is_at_rest() { is db1/status available && is db2/status available; }
 holds until_true is_at_rest
 record_world
+
+proves "SIGTERM while it hangs lets everybody go, users of other data too"
+fio --name=hangs --filename="$V/data" --allow_file_create=0 --rw=randwrite --bs=4k --size=64M --direct=1 \
+    --ioengine=libaio --iodepth=60 --time_based --runtime=60 >"$WORLD/said" 2>&1 {TICK}>&- {SAYS}>&- &
+writers=$!
+exec {OTHER}<"$MNT/db2/data"
+holds until_true is db1/status in-use
+fsfreeze -f "$POOLS/hdd"
+holds until_true threads_are -ge 20
+began=$(now_ms)
+kill -TERM "$DAEMON"
+lets_go() { ! cat <&"$OTHER" >/dev/null; } 2>/dev/null
+holds until_true lets_go
+under $((4000 * SLOW)) $(($(now_ms) - began)) "ms until it has let go"
+exec {OTHER}<&-
+fsfreeze -u "$POOLS/hdd"
+until_true gone || die "it does not end"
+wait "$DAEMON"
+eq "$?" 0
+DAEMON=''
+fails wait "$writers"
+until_true no_family || wrong "left over: $(family)"
+record_world
+start_ferryfs
 finish

@@ -1,6 +1,8 @@
 /*
  * The operations of an agent: its children, which may hang.
  */
+#include <sys/mman.h>
+
 #include "tests/unit/agent-rig.h"
 
 TEST(an_operation_before_the_pool_is_ours_is_refused)
@@ -73,19 +75,24 @@ TEST(what_the_daemon_uses_is_looked_at_by_no_scan_until_it_is_used_no_more)
     signal(SIGIO, SIG_IGN);
     EACH_POOL(path)
     {
-        struct pool_request use = a_request(POOL_USE, "db"), unuse = a_request(POOL_UNUSE, "db");
+        struct pool_request serve = a_request(POOL_SERVE, "db"),
+                            unuse = a_request(POOL_UNUSE, "db");
         struct pool_request rescan = {.kind = POOL_RESCAN};
+        struct pool_attach attach = {.kind = POOL_ATTACH, .driver = "dir"};
         struct rig rig = start(path);
-        uuid_t any = {0};
+        union message m;
         char file[1024];
-        int fd;
+        int fd, names = memfd_create("names", MFD_CLOEXEC);
 
         pools_write(path, "db", "12345");
         path_of(&rig, "db", file);
         fd = open(file, O_RDWR);
         REQUIRE(fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0);
-        ask(&rig, &use); /* before the pool is attached, as to an agent that was started anew */
-        send_attach(&rig, "dir", any);
+        /* As to an agent that was started anew. */
+        REQUIRE(pwrite(names, "other\0db", sizeof("other\0db"), 0) > 0);
+        snprintf(attach.path, sizeof(attach.path), "%s", path);
+        REQUIRE(io_send(rig.sock, &attach, sizeof(attach), names) == 0);
+        close(names);
         come_up(&rig);
         CHECK_EQ(fcntl(fd, F_GETLEASE), F_WRLCK);
         ask(&rig, &rescan);
@@ -96,6 +103,14 @@ TEST(what_the_daemon_uses_is_looked_at_by_no_scan_until_it_is_used_no_more)
         while (told_of(&rig, "db").held == 0)
             ask(&rig, &rescan);
         CHECK(fcntl(fd, F_GETLEASE) != F_WRLCK);
+        /* And whatever the answer of this is. */
+        ask(&rig, &serve);
+        do
+            REQUIRE(next(&rig, &m, NULL, PATIENCE_MS) > 0);
+        while (m.kind != POOL_REPLY);
+        CHECK(m.reply.error != 0);
+        ask(&rig, &rescan);
+        CHECK_EQ(told_of(&rig, "db").held, 0);
         close(fd);
         end(&rig);
     }

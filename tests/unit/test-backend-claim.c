@@ -105,6 +105,18 @@ TEST(what_somebody_reads_is_not_served_and_he_is_named)
     }
 }
 
+TEST(what_is_setuid_is_not_served)
+{
+    EACH_WORLD(w)
+    {
+        int fd = -1;
+
+        REQUIRE(fchmod(w.claim, 04755) == 0);
+        CHECK_EQ(serve(&w, NULL, &fd), -EPERM);
+        CHECK_EQ(fd, -1);
+    }
+}
+
 TEST(without_leases_nothing_is_served)
 {
     EACH_WORLD(w)

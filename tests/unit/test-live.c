@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,6 +48,7 @@ TEST(nothing_is_read_or_written_beyond_the_end)
 {
     struct live *live = fresh();
     char bytes[SIZE] = "", end[SIZE];
+    atomic_uint seen = 0;
     struct stat st;
 
     CHECK_EQ(live_read(live, bytes, SIZE, 1), SIZE - 1);
@@ -60,8 +62,8 @@ TEST(nothing_is_read_or_written_beyond_the_end)
     CHECK_EQ(live_read(live, end, SIZE, SIZE - 6), 6);
     CHECK_EQ(memcmp(end, "abbbbb", 6), 0);
     CHECK(stat(path, &st) == 0 && st.st_size == 2 * SIZE);
-    CHECK_EQ(live_sync(live, false), 0);
-    CHECK_EQ(live_sync(live, true), 0);
+    CHECK_EQ(live_sync(live, false, &seen), 0);
+    CHECK_EQ(live_sync(live, true, &seen), 0);
     live_put(live);
 }
 
@@ -127,6 +129,47 @@ TEST(who_closes_it_is_told_when_nobody_has_the_file_any_more)
     CHECK(fd >= 0);
     close(fd);
     close(closed.fd);
+}
+
+TEST(a_flush_that_failed_is_told_to_each_user_once)
+{
+    int pair[2], fd = memfd_create("good", MFD_CLOEXEC);
+    atomic_uint early, other, late;
+    struct live *live;
+
+    REQUIRE(pipe(pair) == 0 && fd >= 0);
+    live = live_open(pair[1], SIZE); /* which cannot be flushed */
+    early = other = live_errors(live);
+    CHECK_EQ(live_sync(live, false, &early), -EINVAL);
+    CHECK_EQ(dup2(fd, pair[1]), pair[1]);
+    late = live_errors(live);
+    CHECK_EQ(live_sync(live, false, &early), 0);
+    CHECK_EQ(live_sync(live, true, &other), -EIO);
+    CHECK_EQ(live_sync(live, false, &other), 0);
+    CHECK_EQ(live_sync(live, false, &late), 0);
+    live_put(live);
+    close(fd);
+    close(pair[0]);
+}
+
+TEST(who_comes_when_enough_are_at_work_waits_in_order)
+{
+    struct live_wait waits[3];
+    struct live *live = fresh();
+
+    for (int i = 0; i < LIVE_BUSY_MAX; i++)
+        CHECK(i % 2 ? live_try(live) : live_enter(live, &waits[0]));
+    CHECK(!live_try(live));
+    for (int i = 0; i < 3; i++)
+        CHECK(!live_enter(live, &waits[i]));
+    for (int i = 0; i < 3; i++)
+        CHECK(live_leave(live) == &waits[i]);
+    CHECK(!live_try(live));
+    CHECK(!live_leave(live));
+    CHECK(live_try(live));
+    for (int i = 0; i < LIVE_BUSY_MAX; i++)
+        CHECK(!live_leave(live));
+    live_put(live);
 }
 
 TEST_MAIN
