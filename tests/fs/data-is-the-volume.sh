@@ -168,21 +168,16 @@ like "$(<"$V/migrate/message")" "*its data is open*"
 like "$(<"$V/migrate/candidates")" "hdd EBUSY *"
 exec {ONE}<&- {TWO}<&-
 holds until_true at_rest db1
-stop_ferryfs
-hold_copies
-start_ferryfs
+says ok op write "$V/migrate/pause" 1
 says ok op write "$V/migrate/target" hdd
-held
+eq "$(<"$V/status")" migrating
 says "open EBUSY" op open "$D" r
 like "$(<"$V/migrate/message")" "refused EBUSY: it is being moved*"
-ctl release
+says ok op write "$V/migrate/pause" 0
 eq "$(result db1)" success
 eq "$(sum "$D")" "$(sum "$POOLS/hdd/db1")"
 eq "$(stat -c '%a %u %g' "$D")" "$(stat -c '%a %u %g' "$POOLS/hdd/db1")"
 holds until_true at_rest db1
-no_fault
-stop_ferryfs
-start_ferryfs
 migrate db1 ssd
 
 proves "nobody gets past it unseen: who has the file open is named, who opens it waits, and health tells of him"
