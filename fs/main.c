@@ -171,12 +171,13 @@ static int serve(const struct options *options, struct service *service, struct 
     stopped = service_stop(service, STOP_MS);
     if (stopped < 0) { /* a disk holds the owner: the journal is whole at any moment */
         log_say(LOG_ERR, "the catalogue's disk does not answer; leaving at once");
-        mount_detach(mount);
+        mount_abandon(mount);
         leave(&run->start, r, e);
     }
     attend_close(attend);
     if (mount_close(mount) < 0) {
         log_say(LOG_ERR, "the storage of a volume's data does not answer; leaving at once");
+        service_abandon(service);
         leave(&run->start, r, e);
     }
     return r;

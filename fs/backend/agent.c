@@ -100,6 +100,7 @@ static void obey(struct agent *agent, union order *order, int fd)
         break;
     case POOL_UNUSE:
         name_set_remove(&agent->used, order->request.name);
+        agent_look(agent, order->request.name);
         break;
     default:
         if (order->kind == POOL_SERVE)

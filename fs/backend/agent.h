@@ -59,6 +59,7 @@ void agent_attach(struct agent *agent, const struct pool_attach *attach);
 void agent_mark(struct agent *agent, const uuid_t uuid);
 void agent_locked(struct agent *agent); /* the lock waiter had success */
 void agent_scan(struct agent *agent);
+void agent_look(struct agent *agent, const char *name);
 /* Look after the pool: is it there, how much room, is it time to scan. To be called every 2 s. */
 void agent_look_after(struct agent *agent);
 

@@ -83,6 +83,14 @@ void agent_scan(struct agent *agent)
         send_space(agent, false);
 }
 
+void agent_look(struct agent *agent, const char *name)
+{
+    if (agent->stage != AGENT_UP)
+        return;
+    if (agent->pool->ops->look(agent->pool, name, on_entry, agent) == 0)
+        send_scanned(agent, false);
+}
+
 static void on_change(void *arg, uint32_t events)
 {
     struct agent *agent = arg;

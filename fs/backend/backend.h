@@ -47,6 +47,8 @@ struct backend_ops {
      * states before it at most 10 times a second. -EOVERFLOW: scan all; -ENODEV: the pool is lost.
      */
     int (*changed)(struct backend *backend, backend_entry_fn *fn, void *arg);
+    /* Tell of that name as it is now, and who holds it. */
+    int (*look)(struct backend *backend, const char *name, backend_entry_fn *fn, void *arg);
     /* Name everything. */
     int (*scan)(struct backend *backend, backend_entry_fn *fn, void *arg);
     int (*space)(struct backend *backend, struct pool_space *ret);

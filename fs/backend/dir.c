@@ -329,6 +329,7 @@ const struct backend_ops dir_backend = {
     .check = dir_check,
     .watch_fd = dir_watch_fd,
     .changed = dir_changed,
+    .look = dir_look_again,
     .scan = dir_scan,
     .space = dir_space,
     .operate = dir_operate,

@@ -56,6 +56,7 @@ void dir_held_again(struct dir *dir, struct name_set *names);
 uint64_t dir_held_left_ns(const struct dir *dir);
 
 /* dir_scan.c */
+int dir_look_again(struct backend *backend, const char *name, backend_entry_fn *fn, void *arg);
 int dir_scan(struct backend *backend, backend_entry_fn *fn, void *arg);
 /* Look at one name, and with `held` also at who holds it. Returns 0, or -ENODATA for a dot-file,
  * which is not named. */

@@ -54,16 +54,16 @@ static bool is_held(const struct dir *dir, const char *name)
     return (is_written(fd) || dir_is_locked(fd, &pid)) && fgetxattr(fd, POOL_XATTR, NULL, 0) < 0;
 }
 
+static bool is_used(const struct dir *dir, const char *name)
+{
+    return dir->base.used && name_set_have(dir->base.used, name);
+}
+
 bool dir_see_held(struct dir *dir, const char *name, bool look)
 {
     bool was = name_set_have(&dir->held, name), held;
 
-    if (dir->base.used && name_set_have(dir->base.used, name)) {
-        if (look) /* once it is not used any more it will be looked at again */
-            (void)name_set_add(&dir->held, name);
-        return false;
-    }
-    held = (look || was) && is_held(dir, name);
+    held = (look || was) && !is_used(dir, name) && is_held(dir, name);
 
     if (!held)
         name_set_remove(&dir->held, name);

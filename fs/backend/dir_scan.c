@@ -53,7 +53,7 @@ static uint32_t mode_of(const struct dir *dir, const char *name, const struct st
 
     if (!(mode & 0077))
         return mode;
-    if (fstat(dir->root, &st) < 0 || has_acl(dir, name))
+    if (fstat(dir->root, &st) < 0 || has_acl(dir, ".") || has_acl(dir, name))
         return mode & 0700;
     if (!(st.st_mode & S_IXOTH))
         mode &= 0770;
@@ -102,6 +102,13 @@ int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *re
     if (!why) /* what was held and is no volume now may be one again, and is held then */
         ret->held = dir_see_held(dir, name, held);
     return 0;
+}
+
+int dir_look_again(struct backend *backend, const char *name, backend_entry_fn *fn, void *arg)
+{
+    struct pool_entry entry;
+
+    return dir_look((struct dir *)backend, name, true, &entry) < 0 ? 0 : fn(&entry, arg);
 }
 
 static void owned_dirstream(DIR **stream)

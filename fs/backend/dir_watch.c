@@ -82,6 +82,8 @@ static int take_event(const struct inotify_event *event, struct name_set *names)
         return -EOVERFLOW;
     if (event->mask & LOST)
         return -ENODEV;
+    if (event->len == 0 && event->mask & IN_ATTRIB) /* of the directory: whom it lets in */
+        return -EOVERFLOW;
     if (event->len == 0 || event->name[0] == '.')
         return 0;
     return name_set_add(names, event->name) < 0 ? -EOVERFLOW : 0; /* no memory: look at all */

@@ -63,11 +63,12 @@ static void *put(void *arg)
     return NULL;
 }
 
-/* The last one may wait for the storage. */
-static void put_elsewhere(struct live *live)
+void live_let_go(struct live *live)
 {
     pthread_t thread;
 
+    if (!live)
+        return;
     if (pthread_create(&thread, NULL, put, live) == 0)
         pthread_detach(thread);
     else
@@ -81,7 +82,7 @@ int live_close(struct live *live, int *ret_fd)
     int r = told_fd < 0 ? -errno : 0;
 
     live->told_fd = told_fd;
-    put_elsewhere(live);
+    live_let_go(live);
     if (r == 0)
         *ret_fd = take_fd(&fd);
     return r;

@@ -25,6 +25,8 @@ void live_put(struct live *live);
  * tells of that.
  */
 int live_close(struct live *live, int *ret_fd);
+/* The same without waiting. NULL is allowed. */
+void live_let_go(struct live *live);
 static inline void owned_live(struct live **live)
 {
     live_put(*live);

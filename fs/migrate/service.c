@@ -359,6 +359,11 @@ int service_stop(struct service *s, int timeout_ms)
     return r < 0 ? r : -pthread_join(s->thread, NULL);
 }
 
+void service_abandon(struct service *s)
+{
+    catalog_close(take_ptr(s->catalog));
+}
+
 void service_close(struct service *s)
 {
     if (!s)

@@ -42,6 +42,9 @@ int service_wait(struct service *service, int timeout_ms);
  * is safe.
  */
 int service_stop(struct service *service, int timeout_ms);
+/* It was stopped: let go of the state directory, which another daemon may take then. Only _exit(2)
+ * may follow. */
+void service_abandon(struct service *service);
 /* Free it; it was stopped. NULL is allowed. */
 void service_close(struct service *service);
 

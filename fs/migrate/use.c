@@ -86,15 +86,23 @@ static bool is_used_at(const struct service *s, const char *host, const char *na
     return false;
 }
 
-static void end(struct use *use)
+/* It is out of the table, or goes on elsewhere. */
+static void leave_host(struct use *use)
 {
     struct site *site = world_site(use->service, use->host);
+
+    use->host[0] = '\0';
+    if (site && !is_used_at(use->service, site->host->config.name, use->name))
+        host_unuse(site->host, use->name);
+}
+
+static void end(struct use *use)
+{
     size_t at;
 
     if (table_find(&use->service->uses, &use->volume, compare, &at))
         table_remove(&use->service->uses, at);
-    if (site && !is_used_at(use->service, use->host, use->name))
-        host_unuse(site->host, use->name);
+    leave_host(use);
     tell_status(use);
     free_use(use);
 }
@@ -178,29 +186,6 @@ static void on_again(void *arg)
     ask(arg);
 }
 
-static void on_served(void *arg, const struct pool_reply *reply, int fd)
-{
-    struct use *use = arg;
-    struct vol *v = world_volume_by_number(use->service, use->volume);
-    struct err e;
-
-    use->ask = NULL;
-    if (reply->error == 0 && fd >= 0) {
-        if (v)
-            world_see(v, reply);
-        begin(use, fd, reply->size_bytes);
-        return;
-    }
-    owned_fd(&fd);
-    /* A look of our own, for a writer of `target`, may be about to end. */
-    if (reply->error == EBUSY && use->n_tries < TRIES_MAX) {
-        loop_set_timer(use->again, AGAIN_NS << use->n_tries++);
-        return;
-    }
-    e = admission_err(reply);
-    give_up(use, &e);
-}
-
 /* The volume may have gone, or begun to move, since it was asked last. */
 static int may_serve(const struct vol *v, struct err *e)
 {
@@ -218,9 +203,39 @@ static int may_serve(const struct vol *v, struct err *e)
     return 0;
 }
 
+static void on_served(void *arg, const struct pool_reply *reply, int fd)
+{
+    struct use *use = arg;
+    struct vol *v = world_volume_by_number(use->service, use->volume);
+    struct err e;
+
+    use->ask = NULL;
+    if (reply->error == 0 && fd >= 0 && v && may_serve(v, &e) == 0) {
+        world_see(v, reply);
+        begin(use, fd, reply->size_bytes);
+        return;
+    }
+    owned_fd(&fd);
+    /* A look of our own, for a writer of `target`, may be about to end. */
+    if (reply->error == EBUSY && use->n_tries < TRIES_MAX) {
+        loop_set_timer(use->again, AGAIN_NS << use->n_tries++);
+        return;
+    }
+    if (reply->error)
+        e = admission_err(reply);
+    else if (may_serve(v, &e) == 0)
+        err_set(&e, EIO, "its file did not come");
+    give_up(use, &e);
+}
+
 static int ask_host(struct use *use, struct host *host, const struct pool_request *request)
 {
-    int r = host_use(host, use->name);
+    int r;
+
+    if (strcmp(use->host, host->config.name) != 0) /* it was moved since it was asked for first */
+        leave_host(use);
+    snprintf(use->host, sizeof(use->host), "%s", host->config.name);
+    r = host_use(host, use->name);
 
     return r < 0 ? r : host_ask(host, request, -1, ASK_NS, on_served, use, &use->ask);
 }
@@ -235,10 +250,10 @@ static void ask(struct use *use)
     if (r == 0) {
         request.expect = v->identity;
         snprintf(request.name, sizeof(request.name), "%s", use->name);
-        snprintf(use->host, sizeof(use->host), "%s", v->record.host);
-        r = ask_host(use, world_site(use->service, use->host)->host, &request);
+        r = v->admission ? -EAGAIN /* which has a lease of its own */
+                         : ask_host(use, world_site(use->service, v->record.host)->host, &request);
         if (r < 0)
-            err_set(&e, -r, "%s cannot be asked: %s", use->host, strerror(-r));
+            err_set(&e, -r, "%s cannot be asked: %s", v->record.host, strerror(-r));
     }
     if (r == -EAGAIN) /* many ask at once */
         loop_set_timer(use->again, AGAIN_NS);
@@ -314,6 +329,8 @@ static void close_use(struct use *use, struct live *live)
 {
     int r;
 
+    if (use->passed)
+        world_look_again(use->service);
     use->live = NULL;
     use->passed = false;
     r = live_close(live, &use->closed_fd);

@@ -12,7 +12,7 @@
 static void on_told(struct request *request, int result)
 {
     (void)result;
-    live_put(request->live); /* of an owner that does not listen any more */
+    live_let_go(request->live); /* of an owner that does not listen any more */
     free(request);
 }
 

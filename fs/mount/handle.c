@@ -23,7 +23,7 @@ void handle_put(struct handle *handle)
     snapshot_put(handle->snapshot);
     feed_reader_deinit(&handle->reader);
     free(handle->closing);
-    live_put(handle->live);
+    live_let_go(handle->live);
     if (handle->poll)
         fuse_pollhandle_destroy(handle->poll);
     free(handle);
@@ -169,6 +169,21 @@ struct handle *handle_get(struct mount *mount, uint64_t fh, fuse_ino_t ino)
         return NULL;
     }
     return handle;
+}
+
+struct handle *handle_get_live(struct mount *mount, fuse_ino_t ino)
+{
+    struct handle *found = NULL;
+
+    pthread_mutex_lock(&mount->lock);
+    for (uint32_t i = 0; i < mount->handles.n_slots && !found; i++) {
+        struct handle *handle = mount->handles.slots[i].handle;
+
+        if (handle && handle->live && node_ino(&handle->node) == ino)
+            found = handle_ref(handle);
+    }
+    pthread_mutex_unlock(&mount->lock);
+    return found;
 }
 
 void handles_deinit(struct mount *mount)

@@ -70,6 +70,8 @@ int handle_open(struct mount *mount, const struct node *node, const struct calle
 void handle_remove(struct mount *mount, struct handle *handle);
 /* With a reference; NULL: no such handle, or not of that inode. */
 struct handle *handle_get(struct mount *mount, uint64_t fh, fuse_ino_t ino);
+/* One of that inode that has `live`, with a reference; NULL: none has. */
+struct handle *handle_get_live(struct mount *mount, fuse_ino_t ino);
 struct handle *handle_ref(struct handle *handle);
 void handle_put(struct handle *handle); /* NULL is allowed */
 static inline void owned_handle(struct handle **handle)

@@ -34,8 +34,8 @@ void mount_put(struct mount *mount)
 {
     if (!mount || atomic_fetch_sub_explicit(&mount->refs, 1, memory_order_acq_rel) != 1)
         return;
+    session_close(mount); /* first: nobody waits for what comes now */
     handles_deinit(mount);
-    session_close(mount);
     touch_close(mount);
     view_put(mount->known);
     owned_fd(&mount->ended_fd);
@@ -105,15 +105,23 @@ bool mount_is_alive(struct mount *mount)
     return serve_is_alive(mount);
 }
 
-void mount_detach(struct mount *mount)
+static void detach(struct mount *mount)
 {
     int r;
 
-    if (!mount || !mount->mounted)
+    if (!mount->mounted)
         return;
     r = mountpoint_unmount(mount->path, mount->dev);
     if (r < 0 && r != -EXDEV) /* something else is there: it was unmounted already */
         log_say(LOG_WARNING, "cannot unmount %s: %s", mount->path, strerror(-r));
+}
+
+void mount_abandon(struct mount *mount)
+{
+    if (!mount)
+        return;
+    detach(mount);
+    session_abort(mount);
 }
 
 int mount_close(struct mount *mount)
@@ -124,7 +132,7 @@ int mount_close(struct mount *mount)
         return 0;
     touch_stop(mount);
     park_end_all(mount);
-    mount_detach(mount);
+    detach(mount);
     r = serve_stop(mount);
     if (r < 0)
         session_abort(mount);

@@ -41,9 +41,9 @@ int mount_ended_fd(struct mount *mount);
  */
 bool mount_is_alive(struct mount *mount);
 
-/* Unmount, lazily where it is busy, and wait for nobody: for a process that ends at once. NULL is
- * allowed. */
-void mount_detach(struct mount *mount);
+/* Unmount, lazily where it is busy, and let everybody go: for a process that ends at once. Waits
+ * for nobody. NULL is allowed. Only _exit(2) may follow. */
+void mount_abandon(struct mount *mount);
 
 /*
  * Unmount (lazily where it is busy), end every parked read with EINTR, join the threads. Requests

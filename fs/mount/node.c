@@ -292,23 +292,29 @@ static void reply_attr(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_attr(req, &st, node_attr_timeout(&node));
 }
 
-/* Who has `data` open goes on when the volume has gone, as with any file. */
-static bool reply_attr_of_gone(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+/* Who has `data` open goes on when the volume has gone, as with any file. The kernel does not tell
+ * which open file it asks for. */
+static bool reply_attr_of_gone(fuse_req_t req, fuse_ino_t ino)
 {
     struct mount *mount = mount_of(req);
-    OWNED(handle) struct handle *handle = fi ? handle_get(mount, fi->fh, ino) : NULL;
     OWNED(view) struct view *view = view_get(mount->views);
+    OWNED(handle) struct handle *handle = NULL;
+    struct node node;
     struct attr_of of;
 
-    if (!handle || !handle->live || node_find(view, &handle->node, &of) == 0)
+    if (node_decode(ino, &node) < 0 || !node.attr || !node.attr->data ||
+        node_find(view, &node, &of) == 0)
         return false;
-    fuse_reply_attr(req, &handle->stat, 0);
-    return true;
+    handle = handle_get_live(mount, ino);
+    if (handle)
+        fuse_reply_attr(req, &handle->stat, 0);
+    return handle != NULL;
 }
 
 void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    if (!reply_attr_of_gone(req, ino, fi))
+    (void)fi;
+    if (!reply_attr_of_gone(req, ino))
         reply_attr(req, ino);
 }
 

@@ -184,5 +184,6 @@ void session_close(struct mount *mount)
 
 void session_abort(struct mount *mount)
 {
-    close(fuse_session_fd(mount->session));
+    if (mount->session)
+        close(fuse_session_fd(mount->session));
 }

@@ -39,10 +39,14 @@ setfacl -b "$P"
 chmod 0666 "$P"
 holds until_true mode_is 666
 chmod 0750 "$POOLS/ssd"
-says ok op write "$MNT/.control/rescan" 1
 holds until_true mode_is 600 # of a group that the directory does not know either
 fails as_nobody cat "$D" 2>/dev/null
 chmod 0755 "$POOLS/ssd"
+holds until_true mode_is 666
+setfacl -m u:65534:x "$POOLS/ssd"
+holds until_true mode_is 600
+setfacl -b "$POOLS/ssd"
+holds until_true mode_is 666
 chmod 4755 "$P"
 says ok op write "$MNT/.control/rescan" 1
 holds until_true mode_is 755
@@ -227,10 +231,12 @@ says ok op write "$MNT/.control/rescan" 1
 eq "$(<"$MNT/leaving/status")" in-use
 rm "$POOLS/ssd/.second"
 expected=$(sum "$MNT/leaving/data")
+size_of() { python3 -c 'import os; print(os.fstat(0).st_size)' <&"$1"; }
 mv "$POOLS/ssd/leaving" "$POOLS/ssd/left"
 is_gone() { [[ ! -e $MNT/leaving ]]; }
 holds until_true is_gone
-eq "$(sha256sum <&"$ONE" | cut -d' ' -f1)" "$expected"
+eq "$(size_of "$ONE")" 8388608
+eq "$(cat <&"$ONE" | sha256sum | cut -d' ' -f1)" "$expected"
 { printf 'written' >&"$ONE"; } 2>/dev/null && wrong "it was written beyond its end"
 volume ssd leaving 4M dense
 holds until_true lists leaving
@@ -245,6 +251,31 @@ holds until_true at_rest leaving
 says ok op open "$POOLS/ssd/leaving" rwn
 holds until_true is .control/health ok
 record_world
+
+proves "who gets the file when its data is closed is seen at once"
+exec {ONE}<>"$D"
+rm "$WORLD/held"
+op hold "$P" rw <&"$TICK" >"$WORLD/held" {SAYS}>&- {TICK}>&- {ONE}>&- &
+holder=$!
+holds until_true grep -q "volume db1: somebody opens its file past data" "$MNT/.control/health"
+exec {ONE}<&-
+holds until_true grep -qs held "$WORLD/held"
+holds until_true in_use db1
+says "open EBUSY" op open "$D" r
+{ kill "$holder" && wait "$holder"; } 2>/dev/null
+holds until_true at_rest db1
+
+proves "who wants to open it while a migration is asked for harms neither"
+for _ in {1..10}; do
+    op write "$V/migrate/target" hdd >"$WORLD/asked" &
+    asker=$!
+    op open "$D" r >"$WORLD/opened"
+    wait "$asker"
+    like "$(<"$WORLD/asked") $(<"$WORLD/opened")" "@(ok open EBUSY|open EBUSY ok|write EBUSY ok|ok ok)"
+    like "$(result db1)" "@(null|success)"
+    holds until_true at_rest db1
+    [[ $(<"$V/host") == ssd ]] || migrate db1 ssd
+done
 
 proves "a hundred openers, and opens and closes in a storm, end at rest"
 storm() { for _ in {1..40}; do head -c 100 "$D" >/dev/null || return 1; done; }
