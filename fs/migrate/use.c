@@ -107,15 +107,6 @@ static void end(struct use *use)
     free_use(use);
 }
 
-static struct request *take_waiting(struct use *use)
-{
-    struct request *first = use->waiting;
-
-    use->waiting = NULL;
-    use->end = &use->waiting;
-    return first;
-}
-
 static void wait(struct use *use, struct request *request)
 {
     request->next = NULL;
@@ -130,25 +121,33 @@ static void refuse(struct service *s, struct request *request, const struct err 
     request_done(request, s, v ? vol_refuse(v, request, e) : -ENODEV);
 }
 
-static void refuse_all(struct use *use, const struct err *e)
-{
-    for (struct request *next, *request = take_waiting(use); request; request = next) {
-        next = request->next;
-        refuse(use->service, request, e);
-    }
-}
-
-static void give_up(struct use *use, const struct err *e)
-{
-    refuse_all(use, e);
-    end(use);
-}
-
 /* The first takes the reference that the use was opened with. */
 static void give(struct use *use, struct request *request)
 {
     request->live = use->n_open++ == 0 ? use->live : live_ref(use->live);
     request_done(request, use->service, 0);
+}
+
+/* All that wait; e: why they are refused, or NULL: they are given it. */
+static void answer_all(struct use *use, const struct err *e)
+{
+    struct request *request = use->waiting;
+
+    use->waiting = NULL;
+    use->end = &use->waiting;
+    for (struct request *next; request; request = next) {
+        next = request->next;
+        if (e)
+            refuse(use->service, request, e);
+        else
+            give(use, request);
+    }
+}
+
+static void give_up(struct use *use, const struct err *e)
+{
+    answer_all(use, e);
+    end(use);
 }
 
 static void guard(void *arg);
@@ -172,10 +171,7 @@ static void begin(struct use *use, int fd, uint64_t size_bytes)
         give_up(use, &e);
         return;
     }
-    for (struct request *next, *request = take_waiting(use); request; request = next) {
-        next = request->next;
-        give(use, request);
-    }
+    answer_all(use, NULL);
     guard_later(use->service);
 }
 
@@ -364,10 +360,9 @@ static void guard(void *arg)
         bool passed = use->live && !live_is_ours(use->live);
 
         any |= use->live != NULL;
-        if (passed == use->passed)
-            continue;
+        if (passed != use->passed)
+            world_look_again(s);
         use->passed = passed;
-        world_look_again(s);
     }
     if (any)
         guard_later(s);
@@ -392,7 +387,7 @@ void use_stop_all(struct service *s)
 
         host_forget(take_ptr(use->ask));
         loop_stop_timer(use->again);
-        refuse_all(use, &e);
+        answer_all(use, &e);
     }
 }
 

@@ -193,3 +193,11 @@ void list_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t cursor,
     (void)fi;
     reply(req, ino, size, cursor, true);
 }
+
+void list_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    const struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = NODE_NAME_BYTES};
+
+    (void)ino;
+    fuse_reply_statfs(req, &st);
+}

@@ -10,3 +10,4 @@ void list_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t cursor,
                   struct fuse_file_info *fi);
 void list_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t cursor,
                       struct fuse_file_info *fi);
+void list_statfs(fuse_req_t req, fuse_ino_t ino);

@@ -7,10 +7,9 @@
 #include "fs/mount/state.h"
 #include "fs/mount/touch.h"
 
-#define NAME_MAX_BYTES 255
-#define NUMBER_SHIFT   16
-#define DIR_SHIFT      8
-#define REMEMBER_S     1.0 /* an answer that crosses the news of a change is wrong for that long */
+#define NUMBER_SHIFT 16
+#define DIR_SHIFT    8
+#define REMEMBER_S   1.0 /* an answer that crosses the news of a change is wrong for that long */
 
 fuse_ino_t node_ino(const struct node *node)
 {
@@ -234,7 +233,7 @@ static int lookup(const struct mount *mount, const struct view *view, fuse_ino_t
     struct attr_of of;
     int r;
 
-    if (strlen(name) > NAME_MAX_BYTES)
+    if (strlen(name) > NODE_NAME_BYTES)
         return -ENAMETOOLONG;
     r = node_decode(parent, &dir);
     if (r == 0)
@@ -348,14 +347,6 @@ void node_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *to, int what,
         fuse_reply_err(req, -r);
     else
         reply_attr(req, ino);
-}
-
-void node_statfs(fuse_req_t req, fuse_ino_t ino)
-{
-    const struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_MAX_BYTES};
-
-    (void)ino;
-    fuse_reply_statfs(req, &st);
 }
 
 /* Both are sorted. */

@@ -15,6 +15,8 @@
 
 struct mount;
 
+#define NODE_NAME_BYTES 255 /* of a name, at most */
+
 struct node {
     const struct attr_dir *dir;
     const struct attr *attr; /* NULL: the directory itself */
@@ -41,7 +43,6 @@ void node_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void node_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *to, int what,
                   struct fuse_file_info *fi);
-void node_statfs(fuse_req_t req, fuse_ino_t ino);
 
 /* The owner: tell the kernel of what it remembers and has changed, or is gone. */
 void node_changed(struct mount *mount, enum about about, uint64_t number, uint32_t events);
