@@ -11,6 +11,7 @@
 
 enum {
     OPTION_HOST = 256,
+    OPTION_SET,
     OPTION_CHECK_CONFIG,
     OPTION_CHECK_CATALOGUE,
     OPTION_CRASH_POINTS,
@@ -46,7 +47,7 @@ static const struct action_row {
     {"pool-agent", OPTION_POOL_AGENT, ACTION_POOL_AGENT, NULL},
 };
 
-#define N_LONG (ARRAY_N(actions) + SETTINGS_N + 4)
+#define N_LONG (ARRAY_N(actions) + SETTINGS_N + 5)
 
 static void dashed(const char *name, char out[32])
 {
@@ -67,6 +68,7 @@ static void fill_long(struct option out[N_LONG], char names[SETTINGS_N][32])
         out[n++] = (struct option){names[i], required_argument, NULL, OPTION_SETTING + (int)i};
     }
     out[n++] = (struct option){"host", required_argument, NULL, OPTION_HOST};
+    out[n++] = (struct option){"set", required_argument, NULL, OPTION_SET};
     out[n++] = (struct option){"config", required_argument, NULL, 'c'};
     out[n++] = (struct option){"foreground", no_argument, NULL, 'f'};
     out[n] = (struct option){0};
@@ -78,6 +80,8 @@ static int take_option(struct options *options, int code, struct err *e)
         return settings[code - OPTION_SETTING].set(options, optarg, e);
     if (code == OPTION_HOST)
         return setting_host_word(options, optarg, e);
+    if (code == OPTION_SET)
+        return setting_host_key_word(options, optarg, e);
     if (code == 'f') {
         options->foreground = true;
         return 0;
@@ -186,6 +190,7 @@ void options_help(struct text *out)
                   "Mount the volumes of some hosts as files that move them between the hosts.\n"
                   "The mount point is /run/ferryfs where none is given.\n\n"
                   "      --host NAME=PATH          a host: a directory whose files are volumes\n"
+                  "      --set HOST:KEY=VALUE      a key of a host's section, see ferryfs(5)\n"
                   "  -c, --config FILE             read a configuration, see ferryfs(5)\n"
                   "  -f, --foreground              stay in the foreground, log to stderr\n");
     for (size_t i = 0; i < SETTINGS_N; i++) {

@@ -288,3 +288,17 @@ int setting_host_key(struct options *options, const char *name, const char *key,
         text_add(&known, "%s%s", i ? ", " : "", host_keys[i].name);
     return no_such_key(key, &known, e);
 }
+
+int setting_host_key_word(struct options *options, const char *value, struct err *e)
+{
+    OWNED(mem) char *name = strdup(value);
+    char *key = name ? strchr(name, ':') : NULL, *rest = key ? strchr(key, '=') : NULL;
+
+    if (!name)
+        return err_set(e, ENOMEM, "no memory");
+    if (!rest)
+        return err_set(e, EINVAL, "--set takes HOST:KEY=VALUE, not '%.100s'", value);
+    *key++ = '\0';
+    *rest++ = '\0';
+    return setting_host_key(options, name, key, rest, e);
+}

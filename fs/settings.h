@@ -24,6 +24,8 @@ int setting_host_key(struct options *options, const char *name, const char *key,
                      struct err *e);
 /* NAME=PATH. 0 or a negative errno. */
 int setting_host_word(struct options *options, const char *value, struct err *e);
+/* NAME:KEY=VALUE, a key of that host's section. 0 or a negative errno. */
+int setting_host_key_word(struct options *options, const char *value, struct err *e);
 /* A path as seen from the current directory, without slashes at its end. 0 or a negative errno. */
 int setting_absolute(const char *path, char out[PATH_MAX], struct err *e);
 

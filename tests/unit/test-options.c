@@ -79,6 +79,19 @@ static const struct {
     {ARGS("--host", "null=/x"), -EINVAL,
      "no host can be called null: that word has a meaning of its own"},
     {ARGS("--host", "a=/x", "--host", "a=/y"), -EINVAL, "host a is given twice"},
+    {ARGS("--set", "a:speed=1M", "--host", "a=/x", "--set=a:drain=1"), 0, ""},
+    {ARGS("--set", "a:path=/x", "--set", "a:driver=dir"), 0, ""},
+    {ARGS("--host", "a=/x", "--set", "b:speed=1M"), -EBADMSG, "host b has no path"},
+    {ARGS("--host", "a=/x", "--set", "a:path=/y"), -EINVAL, "host a has a path already"},
+    {ARGS("--host", "a=/x", "--set", "a.speed=1M"), -EINVAL,
+     "--set takes HOST:KEY=VALUE, not 'a.speed=1M'"},
+    {ARGS("--host", "a=/x", "--set", "a:speed"), -EINVAL,
+     "--set takes HOST:KEY=VALUE, not 'a:speed'"},
+    {ARGS("--host", "a=/x", "--set", ":speed=1M"), -EINVAL,
+     "'' is no host's name: letters, digits and ._- , at most 64"},
+    {ARGS("--host", "a=/x", "--set", "a:sped=1M"), -EINVAL,
+     "there is no key sped; there are path, driver, max_jobs, speed, drain"},
+    {ARGS("--host", "a=/x", "--set", "a:drain=2"), -EINVAL, "drain is 0 or 1"},
     {ARGS("--host", "a=/x", "/mnt", "/mnt"), -EINVAL, "one mount point, not 2"},
     {ARGS("--host", "a=/x", ""), -EINVAL, "an empty path"},
     {ARGS("--host", "a=/x", "--state", ""), -EINVAL, "an empty path"},
@@ -212,8 +225,9 @@ TEST(each_setting_has_its_place_and_the_command_line_wins)
         "speed = 3K\ndrain = 1\n[host b]\npath=/y\ndriver = dir\n";
     char path[32];
     OWNED(fd) int fd = configuration(text, sizeof(text) - 1, path);
-    const char *const args[] = {"--max-jobs=5", "--host", "b=/z/", "-c", path,
-                                "--host=c=/c",  "-f",     "/m//",  NULL};
+    const char *const args[] = {"--max-jobs=5", "--set", "a:speed=5K", "--host",
+                                "b=/z/",        "-c",    path,         "--host=c=/c",
+                                "-f",           "/m//",  NULL};
     struct options options;
     struct err e;
 
@@ -241,7 +255,7 @@ TEST(each_setting_has_its_place_and_the_command_line_wins)
     CHECK_STR(options.hosts[0].path, "/x");
     CHECK_STR(options.hosts[0].driver, "dir");
     CHECK_EQ(options.hosts[0].max_jobs, 3);
-    CHECK_EQ(options.hosts[0].speed_bytes_per_s, 3072);
+    CHECK_EQ(options.hosts[0].speed_bytes_per_s, 5120);
     CHECK(options.hosts[0].drain);
     CHECK_STR(options.hosts[1].name, "b");
     CHECK_STR(options.hosts[1].path, "/z");
