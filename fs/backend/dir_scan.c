@@ -62,15 +62,13 @@ static uint32_t mode_of(const struct dir *dir, const char *name, const struct st
     return mode;
 }
 
-static void describe(const struct dir *dir, const char *name, const struct statx *stx,
-                     struct pool_entry *ret)
+static void describe(const struct statx *stx, struct pool_entry *ret)
 {
     int64_t mtime_s = stx->stx_mtime.tv_sec;
 
     ret->identity = io_identity_of(stx);
     ret->size_bytes = stx->stx_size;
     ret->allocated_bytes = stx->stx_blocks * DIR_SECTOR_BYTES;
-    ret->mode = mode_of(dir, name, stx);
     ret->mtime_s = mtime_s > 0 && mtime_s <= UINT32_MAX ? (uint32_t)mtime_s : 0;
     ret->uid = stx->stx_uid;
     ret->gid = stx->stx_gid;
@@ -93,9 +91,10 @@ int dir_look(struct dir *dir, const char *name, bool held, struct pool_entry *re
             return 0;
         }
     } else {
+        describe(&stx, ret); /* also of what is no volume: is it the file that was one? */
         why = objection(dir, name, &stx);
         if (!why)
-            describe(dir, name, &stx, ret);
+            ret->mode = mode_of(dir, name, &stx);
     }
     ret->kind = why ? POOL_ENTRY_UNLISTED : POOL_ENTRY_VOLUME;
     snprintf(ret->why, sizeof(ret->why), "%s", why ? why : "");

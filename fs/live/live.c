@@ -137,17 +137,6 @@ int live_sync(struct live *live, bool data_only, atomic_uint *seen)
     return r;
 }
 
-bool live_try(struct live *live)
-{
-    bool now;
-
-    pthread_mutex_lock(&live->lock);
-    now = live->n_busy < LIVE_BUSY_MAX;
-    live->n_busy += now ? 1 : 0;
-    pthread_mutex_unlock(&live->lock);
-    return now;
-}
-
 bool live_enter(struct live *live, struct live_wait *wait)
 {
     bool now;
@@ -156,7 +145,7 @@ bool live_enter(struct live *live, struct live_wait *wait)
     now = live->n_busy < LIVE_BUSY_MAX;
     if (now) {
         live->n_busy++;
-    } else {
+    } else if (wait) {
         wait->next = NULL;
         *live->end = wait;
         live->end = &wait->next;

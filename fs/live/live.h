@@ -19,18 +19,14 @@ struct live *live_open(int fd, uint64_t size_bytes);
 struct live *live_ref(struct live *live);
 /* The last one closes the file, which may wait for the storage. NULL is allowed. */
 void live_put(struct live *live);
+/* The same without waiting. NULL is allowed. */
+void live_let_go(struct live *live);
 /*
  * Let go of a reference, after which no other is taken, without waiting. *ret_fd, the caller's, is
  * readable once the last one is gone and the file is closed. 0 or a negative errno: then nothing
  * tells of that.
  */
 int live_close(struct live *live, int *ret_fd);
-/* The same without waiting. NULL is allowed. */
-void live_let_go(struct live *live);
-static inline void owned_live(struct live **live)
-{
-    live_put(*live);
-}
 
 /*
  * As pread(2) and pwrite(2), but whole: less than n only at the end of the volume, or where an
@@ -64,8 +60,7 @@ int64_t live_seek(struct live *live, uint64_t offset, int whence);
 struct live_wait {
     struct live_wait *next;
 };
-bool live_enter(struct live *live, struct live_wait *wait);
-bool live_try(struct live *live); /* The same for who has nothing yet that could wait. */
+bool live_enter(struct live *live, struct live_wait *wait); /* NULL: it does not wait */
 /* What is next, to be done by the caller, who stays one of them; NULL: nothing, he is not any more.
  */
 struct live_wait *live_leave(struct live *live);

@@ -112,7 +112,7 @@ static void submit(struct data_job *job)
 {
     struct data_job *copy;
 
-    if (live_try(job->handle->live)) {
+    if (live_enter(job->handle->live, NULL)) {
         work(job);
         return;
     }

@@ -12,6 +12,14 @@ static int claim(struct world *w, struct pool_reply *reply, int *ret_fd)
     return operate(w->source, &q, -1, reply, ret_fd);
 }
 
+static void check_names_us(void)
+{
+    char us[64];
+
+    snprintf(us, sizeof(us), "process %d (", getpid());
+    CHECK(strstr(said.text, us));
+}
+
 TEST(a_claim_tells_what_it_holds_and_keeps_writers_out_until_it_is_closed)
 {
     EACH_WORLD(w)
@@ -43,15 +51,14 @@ TEST(a_volume_that_somebody_writes_is_busy_and_he_is_named)
 {
     EACH_WORLD(w)
     {
-        char path[1024], me[64];
+        char path[1024];
         int writer, fd = -1;
 
         path_of(w.from, "db", path, sizeof(path));
         writer = open(path, O_RDWR);
         REQUIRE(writer >= 0);
         CHECK_EQ(claim(&w, NULL, &fd), -EBUSY);
-        snprintf(me, sizeof(me), "process %d (", getpid());
-        CHECK(strstr(said.text, me));
+        check_names_us();
         close(writer);
         CHECK_EQ(claim(&w, NULL, &fd), 0);
         close(fd);
@@ -93,14 +100,13 @@ TEST(what_somebody_reads_is_not_served_and_he_is_named)
 {
     EACH_WORLD(w)
     {
-        char path[1024], me[64];
+        char path[1024];
         int reader, fd = -1;
 
         path_of(w.from, "db", path, sizeof(path));
         reader = open(path, O_RDONLY);
         CHECK_EQ(serve(&w, NULL, &fd), -EBUSY);
-        snprintf(me, sizeof(me), "process %d (", getpid());
-        CHECK(strstr(said.text, me));
+        check_names_us();
         close(reader);
     }
 }

@@ -95,6 +95,7 @@ TEST(only_plain_files_are_volumes_and_the_rest_is_named_with_its_reason)
             found = find(&list, wanted[i][0]);
             REQUIRE(found);
             CHECK_EQ(found->kind, POOL_ENTRY_UNLISTED);
+            CHECK(found->identity.ino != 0); /* it tells whether it is the file that was a volume */
             CHECK_STR(found->why, wanted[i][1]);
         }
         found = find(&list, long_name);

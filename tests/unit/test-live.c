@@ -158,15 +158,15 @@ TEST(who_comes_when_enough_are_at_work_waits_in_order)
     struct live *live = fresh();
 
     for (int i = 0; i < LIVE_BUSY_MAX; i++)
-        CHECK(i % 2 ? live_try(live) : live_enter(live, &waits[0]));
-    CHECK(!live_try(live));
+        CHECK(live_enter(live, i % 2 ? NULL : &waits[0]));
+    CHECK(!live_enter(live, NULL));
     for (int i = 0; i < 3; i++)
         CHECK(!live_enter(live, &waits[i]));
     for (int i = 0; i < 3; i++)
         CHECK(live_leave(live) == &waits[i]);
-    CHECK(!live_try(live));
+    CHECK(!live_enter(live, NULL));
     CHECK(!live_leave(live));
-    CHECK(live_try(live));
+    CHECK(live_enter(live, NULL));
     for (int i = 0; i < LIVE_BUSY_MAX; i++)
         CHECK(!live_leave(live));
     live_put(live);
